@@ -1,0 +1,12 @@
+//! `zvecctl`: reading collections of the zvec vector database, without zvec.
+//!
+//! The library is built in floors; a module imports only from floors below its own
+//! (`docs/architecture.md`, held by `tests/architecture.rs`):
+//!
+//! | floor | modules | job |
+//! |---|---|---|
+//! | 4 | [`cli`] | arguments, library call, rendered report |
+//! | 2 | [`inspect`] | read-only view of a collection that an engine could not open |
+//! | 1 | [`format`], [`vfs`], [`report`] | bytes and values; the door to the file system; the JSON contract |
+
+pub mod format;

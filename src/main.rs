@@ -1,0 +1,3 @@
+//! The `zvecctl` binary: parse, dispatch, exit code.
+
+fn main() {}
