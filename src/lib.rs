@@ -8,4 +8,5 @@
 //! | 1 | [`format`], [`vfs`] | bytes and values; the door to the file system; the JSON contract |
 
 pub mod format;
+pub mod report;
 pub mod vfs;
