@@ -8,7 +8,10 @@
 
 pub mod checksum;
 pub mod cursor;
+pub mod document;
 mod error;
+pub mod manifest;
+pub mod schema_file;
 mod source;
 pub mod value;
 
