@@ -8,5 +8,6 @@
 //! | 1 | [`format`], [`vfs`] | bytes and values; the door to the file system; the JSON contract |
 
 pub mod format;
+pub mod inspect;
 pub mod report;
 pub mod vfs;

@@ -87,14 +87,15 @@ pub fn descriptor() -> Result<MessageDescriptor> {
         .ok_or_else(|| unsupported("the compiled schema holds no Manifest message".into()))
 }
 
-/// Rows of a segment's persisted row blocks: forward blocks that hold the document id column.
+/// Whether a block is a row block: a forward block that holds the document id column. Forward blocks of added or altered columns do not.
+pub fn is_row_block(block: &proto::BlockMeta) -> bool {
+    block.block_type == proto::BlockType::Scalar as i32 && block.columns.iter().any(|column| column == DOC_ID_COLUMN)
+}
+
+/// Rows of a segment's persisted row blocks.
 pub fn row_count(segment: &proto::SegmentMeta) -> u64 {
-    let rows = |block: &&proto::BlockMeta| {
-        block.block_type == proto::BlockType::Scalar as i32
-            && block.columns.iter().any(|column| column == DOC_ID_COLUMN)
-    };
-    let counts = segment.persisted_blocks.iter().filter(rows).map(|block| u64::from(block.doc_count));
-    counts.fold(0, u64::saturating_add)
+    let counts = segment.persisted_blocks.iter().filter(|block| is_row_block(block));
+    counts.fold(0, |sum, block| sum.saturating_add(u64::from(block.doc_count)))
 }
 
 #[cfg(test)]
