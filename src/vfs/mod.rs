@@ -8,6 +8,7 @@
 mod lock;
 mod read_only;
 mod real;
+mod replace;
 
 use std::{
     ffi::OsString,
@@ -19,6 +20,7 @@ use std::{
 pub use lock::{Holder, LockGuard, LockMode, holders};
 pub use read_only::ReadOnlyFs;
 pub use real::RealFs;
+pub use replace::ReplacedFile;
 
 /// Reading half of a file system. Paths are those of the operating system; symbolic links are followed except
 /// where a method says otherwise.

@@ -184,3 +184,10 @@ fn to_stderr(text: &str) {
 fn comfy_table_width() -> Option<u16> {
     comfy_table::Table::new().set_content_arrangement(comfy_table::ContentArrangement::Dynamic).width()
 }
+
+/// Prints one JSON value and a line break on stdout.
+pub fn print_json<T: Serialize>(value: &T) -> io::Result<()> {
+    let mut out = io::stdout().lock();
+    serde_json::to_writer(&mut out, value)?;
+    out.write_all(b"\n")
+}
