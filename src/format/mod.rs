@@ -14,6 +14,7 @@ pub mod manifest;
 pub mod schema_file;
 mod source;
 pub mod value;
+pub mod wal;
 
 pub use error::{FormatError, Kind, Result};
 pub use source::{Source, SourceError, read_vec};
