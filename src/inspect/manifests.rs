@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use crate::{
     format::{
-        FormatError, Kind, Source,
+        FormatError, Source,
         manifest::{self, Dump, Manifest, ManifestName, Style},
         read_vec,
     },
@@ -207,14 +207,4 @@ pub fn choose(manifests: &[ManifestFile]) -> (Option<usize>, Vec<Finding>) {
         findings.extend(used.findings.iter().cloned());
     }
     (used, findings)
-}
-
-/// A format error as a finding about `path`; the caller says what is lost by it.
-pub fn from_format(path: &Path, error: &FormatError) -> Finding {
-    let code = if error.kind == Kind::Newer && !error.code.ends_with(".newer") {
-        format!("{}.newer", error.code.split('.').next().unwrap_or("format"))
-    } else {
-        error.code.to_owned()
-    };
-    Finding::error(&code, error.detail.clone()).at(path).offset(error.offset)
 }
