@@ -10,6 +10,7 @@ pub mod checksum;
 pub mod cursor;
 pub mod document;
 mod error;
+pub mod json_value;
 pub mod manifest;
 pub mod schema_file;
 mod source;
