@@ -8,7 +8,10 @@
 
 pub mod checksum;
 pub mod cursor;
+pub mod delete_set;
 mod error;
+pub mod idmap;
+pub mod roaring;
 mod source;
 pub mod value;
 
