@@ -1,0 +1,3 @@
+//! Forward blocks (being written).
+mod types;
+pub use types::{ColumnType, ScalarType};
