@@ -11,6 +11,7 @@ pub mod cursor;
 pub mod delete_set;
 mod error;
 pub mod forward;
+pub mod fts;
 pub mod idmap;
 pub mod inverted;
 pub mod roaring;

@@ -192,6 +192,16 @@ mod tests {
     }
 
     #[test]
+    fn histogram_of_zvec() {
+        let text = include_bytes!("../testdata/inverted/double_range.histogram");
+        let histogram = Histogram::decode(text, 0).unwrap();
+        assert_eq!((histogram.total, histogram.slots.len()), (181, 61));
+        assert!(histogram.slots.is_sorted_by(|a, b| a.term < b.term && a.cumulative < b.cumulative));
+        assert!(histogram.slots.iter().all(|slot| slot.term.len() == 8));
+        assert_eq!(histogram.slots.last().unwrap().cumulative, 181);
+    }
+
+    #[test]
     fn the_first_wrong_byte_is_named() {
         for (text, offset) in [
             (&b""[..], 50),
