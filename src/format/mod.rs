@@ -8,10 +8,16 @@
 
 pub mod checksum;
 pub mod cursor;
+pub mod delete_set;
 pub mod document;
 mod error;
+pub mod forward;
+pub mod fts;
+pub mod idmap;
+pub mod inverted;
 pub mod json_value;
 pub mod manifest;
+pub mod roaring;
 pub mod schema_file;
 mod source;
 pub mod value;
