@@ -12,7 +12,11 @@ use crate::{
     vfs::{DirEntry, FileType, Vfs},
 };
 
-use super::{InspectError, source::{self, FileSource}};
+use super::{
+    InspectError,
+    findings::from_format,
+    source::{self, FileSource},
+};
 
 /// A manifest larger than this is none: one of a million blocks takes less.
 const MAX_SIZE: u64 = 64 << 20;

@@ -82,7 +82,8 @@ pub struct WalRecordLine {
     /// Whether an open by zvec 0.8.0 replays it.
     pub replayed_by_zvec: bool,
     /// The document's fields, with `--documents`.
-    pub document: Option<serde_json::Value>,
+    #[schemars(with = "Option<serde_json::Map<String, serde_json::Value>>")]
+    pub document: Option<Box<serde_json::value::RawValue>>,
     /// What is wrong with it.
     pub detail: Option<String>,
 }

@@ -3,6 +3,8 @@
 mod columns;
 mod find;
 mod forward;
+mod json;
+mod parquet;
 mod schema;
 mod segment;
 mod vectors;
@@ -18,6 +20,10 @@ use crate::{
 
 use super::{Findings, InspectError, View, deleted::Deleted, idmap::IdMap, view::segments_of, wal::Overlay};
 
+pub use find::Found;
+pub use forward::BlockReader;
+pub use json::write_document;
+pub use parquet::{ParquetError, ParquetExport};
 pub use schema::{Field, Fields};
 use segment::SegmentReader;
 
