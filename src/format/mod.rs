@@ -9,6 +9,7 @@
 pub mod checksum;
 pub mod cursor;
 mod error;
+pub mod proxima;
 mod source;
 pub mod value;
 
