@@ -9,7 +9,8 @@ use crate::{
     inspect::{
         InspectError, View,
         files::named_by,
-        manifests::{self, LoadedManifest, ManifestFile, ManifestState, from_format},
+        findings::from_format,
+        manifests::{self, LoadedManifest, ManifestFile, ManifestState},
         rfc3339, segments_of,
     },
     report::{

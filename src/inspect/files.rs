@@ -16,7 +16,7 @@ use crate::{
 };
 
 use super::{
-    InspectError, Tree, TreeEntry, View,
+    Tree, TreeEntry, View,
     names::{self, NameKind},
     time::rfc3339,
     view::segments_of,
@@ -50,7 +50,7 @@ pub fn named_by(manifest: &Manifest) -> Vec<Named> {
 }
 
 /// Every file of a collection with its role, sorted by path; those that are named and missing at their place.
-pub fn list(view: &View, tree: &Tree) -> Result<Vec<FileEntry>, InspectError> {
+pub fn list(view: &View, tree: &Tree) -> Vec<FileEntry> {
     let roles = Roles::of(view);
     let mut files: BTreeMap<PathBuf, FileEntry> = tree
         .entries
@@ -67,7 +67,7 @@ pub fn list(view: &View, tree: &Tree) -> Result<Vec<FileEntry>, InspectError> {
             FileEntry { path: shown, role: Role::Missing, kind, segment, size: None, allocated: None, modified: None };
         files.insert(path, missing);
     }
-    Ok(files.into_values().collect())
+    files.into_values().collect()
 }
 
 /// Findings about the file set: what is missing, orphaned, left over, strange.

@@ -8,7 +8,7 @@ use serde_json::{Map, Value as Json, json};
 use crate::{
     format::{
         Source,
-        forward::{DOC_ID_COLUMN, Encoding, ForwardFile},
+        forward::{DOC_ID_COLUMN, ForwardFile},
         manifest::proto::{BlockMeta, BlockType},
         proxima::VectorFile,
         rocks::Db,
@@ -23,7 +23,7 @@ use crate::{
 
 use super::{
     Findings, SegmentRef, Tree, View,
-    documents::BlockReader,
+    documents::{BlockReader, encoding_of},
     findings::{from_format, losing},
     idmap::{DatabaseDir, fault_finding},
     names, time, wal,
@@ -218,8 +218,7 @@ type Content = Result<(Option<u64>, Json), Finding>;
 
 fn forward(view: &View, path: &Path) -> Content {
     let source = view.source(path)?;
-    let expected = Encoding::of_path(path);
-    let file = ForwardFile::open(source, expected).map_err(|error| from_format(path, &error))?;
+    let file = ForwardFile::open(source, encoding_of(path)).map_err(|error| from_format(path, &error))?;
     let columns: Map<String, Json> = file
         .columns()
         .iter()

@@ -54,7 +54,7 @@ impl Page {
     /// A table. Columns whose cells are all numbers are aligned to the right.
     pub fn table(&mut self, header: &[&str], rows: &[Vec<String>]) {
         let mut table = Table::new();
-        table.load_preset(presets::NOTHING).set_content_arrangement(ContentArrangement::Dynamic);
+        table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Dynamic);
         match self.width {
             Some(width) => table.set_width(width),
             None => table.set_content_arrangement(ContentArrangement::Disabled),

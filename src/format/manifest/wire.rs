@@ -28,6 +28,16 @@ pub enum WireType {
 }
 
 impl WireType {
+    /// Name in reports.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Varint => "varint",
+            Self::Fixed64 => "fixed64",
+            Self::Bytes => "bytes",
+            Self::Fixed32 => "fixed32",
+        }
+    }
+
     fn number(self) -> u8 {
         match self {
             Self::Varint => 0,

@@ -2,8 +2,6 @@
 
 use std::ops::ControlFlow;
 
-use arrow_array::Array;
-
 use crate::{
     format::{
         forward::{DOC_ID_COLUMN, UID_COLUMN},
@@ -124,7 +122,6 @@ impl<'a> SegmentReader<'a> {
                 let origin = Origin::Block { path: path.clone(), row };
                 each(Document { pk, doc_id, deleted, origin, fields, vectors })?;
             }
-            debug_assert_eq!(ids.len(), records.num_rows());
         }
         ControlFlow::Continue(())
     }
