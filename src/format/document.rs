@@ -296,4 +296,4 @@ fn put_array<T, const N: usize>(out: &mut Vec<u8>, values: &[T], bytes: impl Fn(
 }
 
 #[cfg(test)]
-mod tests;
+pub(in crate::format) mod tests;

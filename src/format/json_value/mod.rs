@@ -51,7 +51,7 @@ pub fn write_value(out: &mut Vec<u8>, value: &Value, data_type: DataType) {
         Value::F32s(v) => write_array(out, v, |out, v| write_f32(out, *v)),
         Value::F64s(v) => write_array(out, v, |out, v| write_f64(out, *v)),
         Value::ByteStrings(v) => write_array(out, v, |out, v| write_bytes(out, v, data_type)),
-        Value::SparseF32(v) => write_sparse(out, v, |out, v| write_f32(out, v)),
+        Value::SparseF32(v) => write_sparse(out, v, write_f32),
         Value::SparseF16(v) => write_sparse(out, v, |out, v: f16| write_f32(out, v.to_f32())),
     }
 }

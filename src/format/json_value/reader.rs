@@ -52,7 +52,7 @@ impl<'a> JsonReader<'a> {
     }
 
     /// Takes the byte `token`, which must come next.
-    pub fn expect(&mut self, token: u8) -> Result<()> {
+    pub fn require(&mut self, token: u8) -> Result<()> {
         if self.take(token) { Ok(()) } else { Err(self.expected(&format!("'{}'", token.escape_ascii()))) }
     }
 
@@ -107,7 +107,7 @@ impl<'a> JsonReader<'a> {
 
     /// Calls `element` in front of every element of the array that comes next.
     pub fn array(&mut self, mut element: impl FnMut(&mut Self) -> Result<()>) -> Result<()> {
-        self.expect(b'[')?;
+        self.require(b'[')?;
         if self.take(b']') {
             return Ok(());
         }
@@ -116,24 +116,24 @@ impl<'a> JsonReader<'a> {
             if self.take(b']') {
                 return Ok(());
             }
-            self.expect(b',')?;
+            self.require(b',')?;
         }
     }
 
     /// Calls `member` in front of every value of the object that comes next, with its key.
     pub fn object(&mut self, mut member: impl FnMut(&mut Self, Cow<'a, str>) -> Result<()>) -> Result<()> {
-        self.expect(b'{')?;
+        self.require(b'{')?;
         if self.take(b'}') {
             return Ok(());
         }
         loop {
             let key = self.string()?;
-            self.expect(b':')?;
+            self.require(b':')?;
             member(self, key)?;
             if self.take(b'}') {
                 return Ok(());
             }
-            self.expect(b',')?;
+            self.require(b',')?;
         }
     }
 

@@ -158,5 +158,8 @@ fn describe_segment(role: &str, segment: &SegmentMeta) -> String {
 fn describe_block(role: &str, block: &BlockMeta) -> String {
     let columns = block.columns.join(", ");
     let (kind, min, max, count) = (block_type(block), block.min_doc_id, block.max_doc_id, block.doc_count);
-    format!("{role} {kind} [{columns}], documents {min}..={max}, {count} rows")
+    match role {
+        "writing" => format!("{role} {kind} [{columns}], next document {min}"),
+        _ => format!("{role} {kind} [{columns}], documents {min}..={max}, {count} rows"),
+    }
 }

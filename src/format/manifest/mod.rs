@@ -31,6 +31,8 @@ pub mod proto {
 }
 mod wire;
 
+use std::sync::LazyLock;
+
 use prost::Message;
 use prost_reflect::{DescriptorPool, DynamicMessage, MessageDescriptor};
 
@@ -80,11 +82,14 @@ pub fn decode_dynamic(bytes: &[u8]) -> Result<DynamicMessage> {
 
 /// Descriptor of the manifest message.
 pub fn descriptor() -> Result<MessageDescriptor> {
-    let unsupported = |detail: String| FormatError::unsupported("manifest.descriptor", 0, detail);
-    DescriptorPool::decode(include_bytes!(concat!(env!("OUT_DIR"), "/manifest.desc")).as_slice())
-        .map_err(|error| unsupported(error.to_string()))?
-        .get_message_by_name("zvecctl.manifest.Manifest")
-        .ok_or_else(|| unsupported("the compiled schema holds no Manifest message".into()))
+    static LOADED: LazyLock<Result<MessageDescriptor>> = LazyLock::new(|| {
+        let unsupported = |detail: String| FormatError::unsupported("manifest.descriptor", 0, detail);
+        DescriptorPool::decode(include_bytes!(concat!(env!("OUT_DIR"), "/manifest.desc")).as_slice())
+            .map_err(|error| unsupported(error.to_string()))?
+            .get_message_by_name("zvecctl.manifest.Manifest")
+            .ok_or_else(|| unsupported("the compiled schema holds no Manifest message".into()))
+    });
+    LOADED.clone()
 }
 
 /// Whether a block is a row block: a forward block that holds the document id column. Forward blocks of added or altered columns do not.
@@ -99,4 +104,4 @@ pub fn row_count(segment: &proto::SegmentMeta) -> u64 {
 }
 
 #[cfg(test)]
-mod tests;
+pub(in crate::format) mod tests;

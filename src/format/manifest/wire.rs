@@ -7,8 +7,8 @@ use prost_reflect::{Cardinality, FieldDescriptor, Kind as FieldKind, MessageDesc
 
 use crate::format::{FormatError, Kind, Result, cursor::Cursor};
 
-/// Most fields that a tree holds; a real manifest needs a dozen per block.
-const MAX_FIELDS: usize = 1 << 22;
+/// Most fields that a tree holds; a real manifest needs a dozen per block. A tree takes some 50 times the file's size.
+const MAX_FIELDS: usize = 1 << 20;
 /// Most faults and irregularities that are collected; random bytes have no end of them.
 const MAX_REMARKS: usize = 1000;
 const CUT: &str = "manifest.truncated";

@@ -142,13 +142,14 @@ pub(in crate::format) fn describe_index(field: &FieldSchema) -> String {
             Err(error) => return error.detail,
         },
     };
-    let Ok(serde_json::Value::Object(mut object)) = json else { return "unknown".into() };
-    let kind = object.remove("type");
+    let Ok(serde_json::Value::Object(object)) = json else { return "unknown".into() };
+    let kind = object.get("type").and_then(|kind| kind.as_str()).unwrap_or_default();
     let parameters: Vec<String> = object
         .iter()
+        .filter(|(name, _)| *name != "type")
         .map(|(name, value)| format!("{name}={}", value.as_str().map_or_else(|| value.to_string(), str::to_owned)))
         .collect();
-    format!("{}({})", kind.as_ref().and_then(|kind| kind.as_str()).unwrap_or_default(), parameters.join(", "))
+    format!("{kind}({})", parameters.join(", "))
 }
 
 fn known<T, E>(field: &FieldSchema, what: &str, number: i32, value: std::result::Result<T, E>) -> Result<T> {
@@ -302,7 +303,7 @@ impl ScalarIndex {
     }
 }
 
-/// Since 0.7.0 zvec writes the quantiser's parameters even when empty.
+/// Since 0.6.0 zvec writes the quantiser's parameters even when empty.
 fn base_proto(metric: Metric, quantize: Quantize, quantizer_param: QuantizerParam) -> Option<proto::BaseIndexParams> {
     Some(proto::BaseIndexParams {
         metric_type: metric.to_proto() as i32,

@@ -16,7 +16,8 @@ use serde::{Deserialize, Serialize, Serializer};
 
 pub(in crate::format) use convert::describe_index;
 
-/// A collection's schema.
+/// A collection's schema. A manifest keeps scalars and vectors in one list, scalars first at creation; `add_column` of any release
+/// appends a scalar behind the vectors. That order is not kept here.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct SchemaFile {
@@ -60,7 +61,7 @@ pub struct VectorField {
     /// Number of components; left out for sparse vectors.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub dimension: u32,
-    /// Whether a document may lack it. No release lets a Python program say so.
+    /// Whether a document may lack it. zvec's own `VectorSchema` has no way to say so, but its manifests have.
     #[serde(default, skip_serializing_if = "is_off")]
     pub nullable: bool,
     /// Its index; FLAT with inner product if left out.

@@ -1,16 +1,18 @@
 //! Finding the next intact record behind a bad one.
 //!
-//! A candidate must have a possible length, the look of a document (a short pk, a known operation, fields that end
+//! A candidate must have a possible length, the look of a document (a short pk, a small operation, fields that end
 //! exactly where the length says) and the right CRC, in this order: each test is cheaper than the next and lets little
 //! through. The CRC alone would not do: every run of zeros is "intact", with length 0 or not.
 
 use super::{FRAME_LEN, Window};
-use crate::format::{Result, Source, checksum::raw_crc32c, document};
+use crate::format::{Kind, Result, Source, checksum::raw_crc32c, document};
 
 /// Longest payload that a search looks at.
 const MAX_PAYLOAD: u64 = 64 << 20;
 /// Longest primary key that a search takes for one; zvec allows far less.
 const MAX_PK: u64 = 4096;
+/// Highest operation that a search takes for one: some above the known ones, which a newer zvec may write.
+const MAX_OP: u32 = 15;
 /// Bytes of pk length up to the number of fields, without the pk.
 const HEAD: u64 = document::MIN_LEN as u64;
 
@@ -82,18 +84,19 @@ pub(super) fn is_record<S: Source>(window: &Window<S>, offset: u64, budget: &mut
     let payload_at = offset.saturating_add(FRAME_LEN);
     let op_at = payload_at.saturating_add(4).saturating_add(pk_len).saturating_add(12);
     let [o0, o1, o2, o3, n0, n1, n2, n3] = window.aside_array(op_at)?;
-    let op = document::Op::from_number(u32::from_le_bytes([o0, o1, o2, o3]));
+    let op = u32::from_le_bytes([o0, o1, o2, o3]);
     let fields = u64::from(u32::from_le_bytes([n0, n1, n2, n3]));
-    // A field takes at least a name length and a tag.
+    // A field takes at least a name length and a tag; without fields nothing may follow.
     let room = length.saturating_sub(HEAD).saturating_sub(pk_len);
-    if matches!(op, document::Op::Unknown(_)) || fields.saturating_mul(5) > room {
+    if op > MAX_OP || fields.saturating_mul(5) > room || (fields == 0 && room > 0) {
         return Ok(Verdict::Nothing);
     }
     let Some(rest) = budget.checked_sub(length) else { return Ok(Verdict::GivenUp) };
     *budget = rest;
     let payload = window.aside(payload_at, length)?;
     let stored = u32::from_le_bytes([c0, c1, c2, c3]);
-    let intact = raw_crc32c(&payload) == stored && document::decode(&payload, payload_at).is_ok();
+    let readable = || document::decode(&payload, payload_at).err().is_none_or(|error| error.kind == Kind::Newer);
+    let intact = raw_crc32c(&payload) == stored && readable();
     if intact {
         // Only candidates that lead nowhere count.
         *budget = budget.saturating_add(length);
