@@ -115,7 +115,7 @@ impl Documents<'_> {
                 continue;
             }
             let deleted = &self.deleted;
-            let mut reader = SegmentReader::open(self.view, segment, &self.fields, &self.findings);
+            let mut reader = SegmentReader::open(self.view, segment, &self.fields, &self.snapshot, &self.findings);
             let is_wanted = |id: u64| holds.contains(&id).then(|| deleted.contains(id));
             let flow = reader.each(&is_wanted, &mut |document| {
                 into.insert(document.doc_id, document);

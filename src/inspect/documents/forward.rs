@@ -7,14 +7,14 @@ use arrow_array::{Array, RecordBatch, UInt64Array};
 use crate::{
     format::{
         FormatError,
-        forward::{Encoding, ForwardFile, value_at},
+        forward::{DOC_ID_COLUMN, Encoding, ForwardFile, value_at},
         value::Value,
     },
     report::{Finding, Loss},
 };
 
 use super::{
-    super::{Findings, View, findings::losing},
+    super::{Findings, SegmentRef, View, findings::losing},
     Cell,
 };
 
@@ -129,6 +129,42 @@ pub fn encoding_of(path: &Path) -> Encoding {
         // Some("parquet") => Encoding::Parquet,
         _ => Encoding::Ipc,
     }
+}
+
+/// Calls `each` with the position and document id of the rows `first_row..first_row + rows` of a segment, positions counted from
+/// `first_row`. `false` if not all of them can be read.
+pub fn segment_doc_ids(
+    view: &View,
+    segment: SegmentRef<'_>,
+    first_row: u64,
+    rows: u64,
+    findings: &Findings,
+    each: &mut dyn FnMut(u64, u64),
+) -> bool {
+    let (mut block_row, mut seen) = (0u64, 0u64);
+    for block in segment.row_blocks() {
+        let documents = u64::from(block.doc_count);
+        let range = block_row..block_row.saturating_add(documents);
+        block_row = range.end;
+        if range.end <= first_row || range.start >= first_row.saturating_add(rows) {
+            continue;
+        }
+        let opened = segment.block_path(block).and_then(|path| BlockReader::open(view, &path, documents, findings));
+        let Some(reader) = opened else { continue };
+        let Some(column) = reader.file().column_index(DOC_ID_COLUMN) else { continue };
+        for batch in reader.file().batches(Some(&[column])) {
+            let read = batch.records.and_then(|records| reader.doc_ids(&records, 0));
+            let (Ok(ids), Some(batch_row)) = (read, batch.first_row) else { continue };
+            for (at, id) in ids.values().iter().enumerate() {
+                let row = range.start.saturating_add(batch_row).saturating_add(at as u64);
+                if let Some(position) = row.checked_sub(first_row).filter(|position| *position < rows) {
+                    seen += 1;
+                    each(position, *id);
+                }
+            }
+        }
+    }
+    seen == rows
 }
 
 /// Bytes of a value that should be text; anything else is empty.

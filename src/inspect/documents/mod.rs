@@ -105,6 +105,9 @@ pub struct Documents<'a> {
     view: &'a View,
     manifest: &'a Manifest,
     fields: Fields,
+    /// What the delete snapshot marks.
+    snapshot: RoaringTreemap,
+    /// What the delete snapshot or the WAL marks.
     deleted: RoaringTreemap,
     id_map: IdMap,
     overlay: Overlay,
@@ -127,11 +130,11 @@ impl<'a> Documents<'a> {
         } else {
             Overlay::load(view, manifest, &id_map, &findings)
         };
-        let mut deleted = snapshot.ids();
-        deleted |= &overlay.deleted;
+        let snapshot = snapshot.ids();
+        let deleted = &snapshot | &overlay.deleted;
         let (fields, odd) = Fields::of(manifest);
         findings.extend(odd);
-        Ok(Self { view, manifest, fields, deleted, id_map, overlay, findings, selection, unreadable_rows: 0 })
+        Ok(Self { view, manifest, fields, snapshot, deleted, id_map, overlay, findings, selection, unreadable_rows: 0 })
     }
 
     /// The schema's fields.
@@ -162,7 +165,7 @@ impl<'a> Documents<'a> {
     /// one block of vectors at a time. Returns early if `each` breaks.
     pub fn each(&mut self, each: &mut dyn FnMut(Document) -> ControlFlow<()>) -> ControlFlow<()> {
         for segment in segments_of(self.manifest) {
-            let mut reader = SegmentReader::open(self.view, segment, &self.fields, &self.findings);
+            let mut reader = SegmentReader::open(self.view, segment, &self.fields, &self.snapshot, &self.findings);
             let (deleted, selection) = (&self.deleted, self.selection);
             let wanted = |doc_id: u64| {
                 let deleted = deleted.contains(doc_id);

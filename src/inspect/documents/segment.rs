@@ -2,6 +2,8 @@
 
 use std::ops::ControlFlow;
 
+use roaring::RoaringTreemap;
+
 use crate::{
     format::{
         forward::{DOC_ID_COLUMN, UID_COLUMN},
@@ -39,10 +41,16 @@ enum Column {
 }
 
 impl<'a> SegmentReader<'a> {
-    /// A reader at the first row. Nothing is opened yet.
-    pub fn open(view: &'a View, segment: SegmentRef<'a>, fields: &'a Fields, findings: &Findings) -> Self {
-        let vectors =
-            fields.vectors.iter().map(|field| VectorColumn::new(view, segment, field, findings)).collect();
+    /// A reader at the first row; `snapshot` are the ids of the delete snapshot. Nothing is opened yet.
+    pub fn open(
+        view: &'a View,
+        segment: SegmentRef<'a>,
+        fields: &'a Fields,
+        snapshot: &'a RoaringTreemap,
+        findings: &Findings,
+    ) -> Self {
+        let column = |field| VectorColumn::new(view, segment, field, snapshot, findings);
+        let vectors = fields.vectors.iter().map(column).collect();
         Self { view, segment, fields, findings: findings.clone(), vectors, unreadable_rows: 0 }
     }
 

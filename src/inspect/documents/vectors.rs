@@ -1,11 +1,19 @@
 //! One vector column of a segment, row by row.
 
-use std::{path::PathBuf, sync::Arc};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use roaring::{RoaringBitmap, RoaringTreemap};
 
 use crate::{
     format::{
-        manifest::proto::{BlockMeta, BlockType},
-        proxima::{RowReader, RowValue, VectorFile},
+        manifest::{
+            proto::{BlockMeta, BlockType},
+            row_count,
+        },
+        proxima::{IndexKind, RowReader, RowValue, VectorFile},
         value::Value,
     },
     report::{Finding, Loss},
@@ -14,12 +22,15 @@ use crate::{
 use super::{
     super::{FileSource, Findings, SegmentRef, View, findings::losing},
     Cell, Field,
+    forward::segment_doc_ids,
 };
 
 /// The full-precision blocks of one column, which follow each other in row order; one of them open.
 pub struct VectorColumn<'a> {
     view: &'a View,
-    field: String,
+    segment: SegmentRef<'a>,
+    snapshot: &'a RoaringTreemap,
+    field: &'a Field,
     findings: Findings,
     blocks: Vec<Block>,
     open: Option<(usize, Option<OpenFile>)>,
@@ -35,20 +46,62 @@ struct Block {
 struct OpenFile {
     file: VectorFile<Arc<FileSource>>,
     reader: RowReader,
+    shift: Shift,
+}
+
+/// Which row of the file belongs to a row of the block.
+enum Shift {
+    /// The one with the same number.
+    None,
+    /// These rows of the block are not in the file; later ones have moved up.
+    LeftOut(RoaringBitmap),
+    /// Some rows are not in the file and nobody knows which; only those before this one are where they should be.
+    Unknown {
+        certain_before: u64,
+    },
+}
+
+impl Shift {
+    fn key(&self, row: u64) -> Option<u64> {
+        match self {
+            Self::None => Some(row),
+            Self::LeftOut(rows) => {
+                let row = u32::try_from(row).ok()?;
+                if rows.contains(row) { None } else { u64::from(row).checked_sub(rows.rank(row)) }
+            }
+            Self::Unknown { certain_before } => (row < *certain_before).then_some(row),
+        }
+    }
 }
 
 impl<'a> VectorColumn<'a> {
-    /// The column `field` of a segment. Nothing is opened yet.
-    pub fn new(view: &'a View, segment: SegmentRef<'_>, field: &Field, findings: &Findings) -> Self {
-        let mut first_row = 0u64;
+    /// The column `field` of a segment; `snapshot` are the ids of the delete snapshot. Nothing is opened yet.
+    pub fn new(
+        view: &'a View,
+        segment: SegmentRef<'a>,
+        field: &'a Field,
+        snapshot: &'a RoaringTreemap,
+        findings: &Findings,
+    ) -> Self {
         let full = |block: &&BlockMeta| {
             block.block_type == BlockType::VectorIndex as i32 && block.columns.first() == Some(&field.name)
         };
-        let blocks = segment
-            .meta
-            .persisted_blocks
-            .iter()
-            .filter(full)
+        let mut listed: Vec<&BlockMeta> = segment.meta.persisted_blocks.iter().filter(full).collect();
+        let rows = |blocks: &[&BlockMeta]| blocks.iter().map(|block| u64::from(block.doc_count)).sum::<u64>();
+        let expected = row_count(segment.meta);
+        if rows(&listed) != expected {
+            // Dropping the index of a quantised column leaves its old block in the manifest, its file gone (every release).
+            let exists = |block: &&BlockMeta| segment.block_path(block).is_some_and(|path| view.exists(&path));
+            let existing: Vec<_> = listed.iter().copied().filter(|block| exists(&block)).collect();
+            if rows(&existing) == expected {
+                let detail = format!("the manifest lists blocks of field {} that were dropped; zvec cannot open this", field.name);
+                findings.add(Finding::error("segment.stale-block", detail).segment(segment.id()));
+                listed = existing;
+            }
+        }
+        let mut first_row = 0u64;
+        let blocks = listed
+            .into_iter()
             .map(|block| {
                 let rows = u64::from(block.doc_count);
                 let described = Block { first_row, rows, path: segment.block_path(block) };
@@ -56,7 +109,7 @@ impl<'a> VectorColumn<'a> {
                 described
             })
             .collect();
-        Self { view, field: field.name.clone(), findings: findings.clone(), blocks, open: None }
+        Self { view, segment, snapshot, field, findings: findings.clone(), blocks, open: None }
     }
 
     /// The vector of a row of the segment.
@@ -64,18 +117,24 @@ impl<'a> VectorColumn<'a> {
         let next = self.blocks.partition_point(|block| block.first_row <= row);
         let found = next.checked_sub(1).and_then(|at| Some((at, self.blocks.get(at)?)));
         let Some((at, block)) = found.filter(|(_, block)| row - block.first_row < block.rows) else {
-            let detail = format!("no block of field {} covers row {row} of the segment", self.field);
+            let detail = format!("no block of field {} covers row {row} of the segment", self.field.name);
             self.findings.add(Finding::error("segment.vectors-missing", detail).loses(Loss::Certain, Some(1)));
             return Cell::Unreadable;
         };
-        let key = row - block.first_row;
+        let row = row - block.first_row;
         if self.open.as_ref().is_none_or(|(open, _)| *open != at) {
             self.open = Some((at, self.open_block(block)));
         }
-        let Some((_, Some(OpenFile { file, reader }))) = &mut self.open else { return Cell::Unreadable };
-        let path = block.path.as_deref().unwrap_or(std::path::Path::new(""));
+        let Some((_, Some(OpenFile { file, reader, shift }))) = &mut self.open else { return Cell::Unreadable };
+        let path = block.path.as_deref().unwrap_or(Path::new(""));
+        let Some(key) = shift.key(row) else { return Cell::Unreadable };
         match file.read_row(key, reader) {
-            Ok(None) => Cell::Value(Value::Null),
+            Ok(None) if self.field.nullable => Cell::Value(Value::Null),
+            Ok(None) => {
+                let detail = format!("row {row} has no vector, and field {} is never null", self.field.name);
+                self.findings.add(Finding::error("segment.vector-missing", detail).at(path).loses(Loss::Certain, Some(1)));
+                Cell::Unreadable
+            }
             Ok(Some(row)) => {
                 if let Some(fault) = &row.fault {
                     self.findings.add(losing(path, fault, Loss::Possible, Some(1)));
@@ -83,7 +142,7 @@ impl<'a> VectorColumn<'a> {
                 match row.value {
                     RowValue::Vector(vector) => Cell::Value(vector.value),
                     RowValue::Codes(_) => {
-                        let detail = format!("field {}: the block holds codes in place of vectors", self.field);
+                        let detail = format!("field {}: the block holds codes in place of vectors", self.field.name);
                         let finding = Finding::error("segment.codes-only", detail).at(path);
                         self.findings.add(finding.loses(Loss::Certain, Some(block.rows)));
                         Cell::Unreadable
@@ -99,7 +158,7 @@ impl<'a> VectorColumn<'a> {
 
     fn open_block(&self, block: &Block) -> Option<OpenFile> {
         let Some(path) = &block.path else {
-            let detail = format!("field {}: its name cannot be that of a file", self.field);
+            let detail = format!("field {}: its name cannot be that of a file", self.field.name);
             self.findings.add(Finding::error("manifest.columns", detail).loses(Loss::Certain, Some(block.rows)));
             return None;
         };
@@ -115,13 +174,42 @@ impl<'a> VectorColumn<'a> {
                 if let Err(error) = &file.encoding {
                     self.findings.add(losing(path, error, Loss::Certain, Some(block.rows)));
                 }
+                let shift = self.shift(block, path, &file);
                 let reader = file.reader();
-                Some(OpenFile { file, reader })
+                Some(OpenFile { file, reader, shift })
             }
             Err(finding) => {
                 self.findings.add(finding.loses(Loss::Certain, Some(block.rows)));
                 None
             }
         }
+    }
+
+    /// Whether rows of the block are not in the file. Releases before 0.8.0 left rows that were deleted at the time out of a graph
+    /// or inverted lists while the forward block kept them, so that every later row got its neighbour's vector.
+    fn shift(&self, block: &Block, path: &Path, file: &VectorFile<Arc<FileSource>>) -> Shift {
+        let flat = matches!(file.kind, IndexKind::Flat | IndexKind::FlatSparse);
+        let absent = block.rows.saturating_sub(file.rows());
+        if absent == 0 || flat {
+            return Shift::None;
+        }
+        let mut rows = RoaringBitmap::new();
+        let known = segment_doc_ids(self.view, self.segment, block.first_row, block.rows, &self.findings, &mut |row, id| {
+            if self.snapshot.contains(id) {
+                rows.extend(u32::try_from(row).ok());
+            }
+        });
+        let detail = format!("the index holds {} of {} rows: rows deleted at the time were left out of it", file.rows(), block.rows);
+        let certain_before = rows.min().map_or(0, u64::from);
+        if known && rows.len() == absent {
+            let detail = format!("{detail}, and zvec takes each later row for its neighbour; they are put right here by the delete snapshot");
+            self.findings.add(Finding::error("segment.shifted-vectors", detail).at(path));
+            return Shift::LeftOut(rows);
+        }
+        let detail = format!("{detail}; more have been deleted since, so that only the first {certain_before} rows can be told");
+        let uncertain = block.rows.saturating_sub(certain_before);
+        let finding = Finding::error("segment.shifted-vectors", detail).at(path);
+        self.findings.add(finding.loses(Loss::Possible, Some(uncertain)));
+        Shift::Unknown { certain_before }
     }
 }
