@@ -12,38 +12,15 @@
 //! that state is marked uncertain.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
 
 use super::batch::WriteBatch;
+use super::directory::{Directory, find_manifest, numbered, table_number};
 use super::edit::NewFile;
 use super::key::{Comparator, KeyRange, MAX_SEQUENCE, ValueType, Version, split_internal_key};
 use super::log::LogReader;
-use super::table::{Table, TableCheck, TableFault, TableHints};
+use super::table::{Table, TableFault, TableHints};
 use super::version::{ColumnFamily, Manifest};
-use crate::format::{FormatError, Kind, Result, Source, read_vec};
-
-/// The files of one directory.
-pub trait Directory {
-    /// Names of its files.
-    fn names(&self) -> Result<Vec<String>>;
-
-    /// Opens a file for reading.
-    fn open(&self, name: &str) -> Result<Box<dyn Source>>;
-}
-
-/// A directory in memory.
-impl Directory for BTreeMap<String, Arc<Vec<u8>>> {
-    fn names(&self) -> Result<Vec<String>> {
-        Ok(self.keys().cloned().collect())
-    }
-
-    fn open(&self, name: &str) -> Result<Box<dyn Source>> {
-        match self.get(name) {
-            Some(bytes) => Ok(Box::new(Arc::clone(bytes))),
-            None => Err(FormatError { code: "io.open", kind: Kind::Io, offset: 0, detail: format!("no file {name}") }),
-        }
-    }
-}
+use crate::format::{FormatError, Kind, Result, Source};
 
 /// Damage in one file of a database.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -59,7 +36,7 @@ pub struct Fault {
 }
 
 impl Fault {
-    fn of_file(file: &str, error: FormatError) -> Self {
+    pub(super) fn of_file(file: &str, error: FormatError) -> Self {
         Self { file: file.to_owned(), error, column_family: None, keys: None }
     }
 }
@@ -165,14 +142,16 @@ impl Db {
         let mut live = BTreeSet::new();
         for info in self.manifest.column_families.values() {
             let known = info.comparator.as_deref().map(|name| (name, Comparator::from_name(name)));
+            let comparator = known.and_then(|(_, comparator)| comparator).unwrap_or_default();
+            let mut family = Family::new(info.clone(), comparator);
             if let Some((name, None)) = known {
                 let name = String::from_utf8_lossy(name);
                 let detail = format!("comparator {name:?} of column family {} is not known", info.id);
                 let error = FormatError::unsupported("rocks.unknown-comparator", 0, detail);
-                self.faults.push(Fault::of_file(&manifest_name, error));
+                let fault = Fault::of_file(&manifest_name, error);
+                self.faults.push(fault.clone());
+                family.lose_everything(fault);
             }
-            let comparator = known.and_then(|(_, comparator)| comparator).unwrap_or_default();
-            let mut family = Family::new(info.clone(), comparator);
             for file in info.files.values() {
                 let base = format!("{:06}", file.number);
                 let name = [format!("{base}.sst"), format!("{base}.ldb")]
@@ -281,13 +260,7 @@ impl Db {
     }
 
     fn lose_everything(&mut self, fault: Fault) {
-        for family in &mut self.families {
-            family.damage.push(Damage {
-                keys: KeyRange::default(),
-                largest_sequence: MAX_SEQUENCE,
-                fault: Fault { column_family: Some(family.info.id), keys: Some(KeyRange::default()), ..fault.clone() },
-            });
-        }
+        self.families.iter_mut().for_each(|family| family.lose_everything(fault.clone()));
         self.faults.push(Fault { keys: Some(KeyRange::default()), ..fault });
     }
 
@@ -296,11 +269,7 @@ impl Db {
         let Some(fault) = self.faults.iter().find(|f| f.file.starts_with("MANIFEST")).cloned().or(first) else {
             return;
         };
-        for family in &mut self.families {
-            let keys = KeyRange::default();
-            let fault = Fault { column_family: Some(family.info.id), keys: Some(keys.clone()), ..fault.clone() };
-            family.damage.push(Damage { keys, largest_sequence: MAX_SEQUENCE, fault });
-        }
+        self.families.iter_mut().for_each(|family| family.lose_everything(fault.clone()));
     }
 
     /// The column families, by id.
@@ -339,6 +308,13 @@ impl Family {
         Self { info, comparator, tables: Vec::new(), unflushed: Vec::new(), tombstones: Vec::new(), damage: Vec::new() }
     }
 
+    /// Nothing read from the family is certain.
+    fn lose_everything(&mut self, fault: Fault) {
+        let keys = KeyRange::default();
+        let fault = Fault { column_family: Some(self.info.id), keys: Some(keys.clone()), ..fault };
+        self.damage.push(Damage { keys, largest_sequence: MAX_SEQUENCE, fault });
+    }
+
     fn open_table(
         &mut self,
         directory: &dyn Directory,
@@ -347,8 +323,10 @@ impl Family {
         listed: bool,
         faults: &mut Vec<Fault>,
     ) {
-        let hints =
-            TableHints { comparator: listed.then_some(self.comparator), largest_sequence: file.largest_sequence };
+        let hints = TableHints {
+            comparator: listed.then_some(self.comparator),
+            sequences: file.largest_sequence.map(|largest| (file.smallest_sequence, largest)),
+        };
         let bounds = bounds(&file, listed);
         let largest_sequence = file.largest_sequence.unwrap_or(MAX_SEQUENCE);
         let id = listed.then_some(self.info.id);
@@ -428,30 +406,6 @@ impl Family {
 }
 
 impl LiveTable {
-    /// Reads every block, counts, and compares with the properties and the MANIFEST.
-    pub fn check(&self) -> TableCheck {
-        let mut check = self.table.check();
-        let clean = self.listed && check.faults.is_empty() && self.table.range_deletions().is_empty();
-        if !clean {
-            return check;
-        }
-        let bounds = bounds(&self.file, true);
-        if check.entries > 0 && (check.smallest != bounds.lower || check.largest != bounds.upper) {
-            let detail = "smallest or largest key differ from what the MANIFEST says".to_owned();
-            let error = FormatError::malformed("rocks.table-bounds", 0, detail);
-            check.faults.push(TableFault { error, keys: None });
-        }
-        let least = check.smallest_sequence.filter(|least| *least < self.file.smallest_sequence);
-        let most = check.largest_sequence.filter(|most| self.file.largest_sequence.is_some_and(|known| *most > known));
-        if let Some(found) = least.or(most) {
-            let (least, most) = (self.file.smallest_sequence, self.file.largest_sequence.unwrap_or_default());
-            let detail = format!("an entry has sequence {found}, the MANIFEST says {least} to {most}");
-            let error = FormatError::malformed("rocks.table-sequence", 0, detail);
-            check.faults.push(TableFault { error, keys: None });
-        }
-        check
-    }
-
     /// User keys that the table may hold, by the MANIFEST.
     pub fn bounds(&self) -> KeyRange {
         bounds(&self.file, self.listed)
@@ -472,69 +426,4 @@ fn narrow(keys: &KeyRange, table: &KeyRange) -> KeyRange {
         lower: keys.lower.clone().or_else(|| table.lower.clone()),
         upper: keys.upper.clone().or_else(|| table.upper.clone()),
     }
-}
-
-fn numbered(name: &str, prefix: &str, suffix: &str) -> Option<u64> {
-    let digits = name.strip_prefix(prefix)?.strip_suffix(suffix)?;
-    if digits.is_empty() || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
-        return None;
-    }
-    digits.parse().ok()
-}
-
-fn table_number(name: &str) -> Option<u64> {
-    numbered(name, "", ".sst").or_else(|| numbered(name, "", ".ldb"))
-}
-
-/// The MANIFEST in force, or the best one left.
-fn find_manifest(directory: &dyn Directory, names: &[String], faults: &mut Vec<Fault>) -> Option<(String, Manifest)> {
-    let mut manifests: Vec<_> =
-        names.iter().filter_map(|name| Some((numbered(name, "MANIFEST-", "")?, name.clone()))).collect();
-    manifests.sort();
-    let mut candidates: Vec<String> = manifests.into_iter().rev().map(|(_, name)| name).collect();
-    match current(directory, names) {
-        Ok(name) => {
-            candidates.retain(|other| *other != name);
-            candidates.insert(0, name);
-        }
-        Err(error) => faults.push(Fault::of_file("CURRENT", error)),
-    }
-    for name in candidates {
-        let manifest = match directory.open(&name) {
-            Ok(source) => Manifest::read(source),
-            Err(error) => {
-                faults.push(Fault::of_file(&name, error));
-                continue;
-            }
-        };
-        if manifest.edits > 0 {
-            return Some((name, manifest));
-        }
-        let detail = "no version edit can be read from it";
-        let error = FormatError::malformed("rocks-manifest.unusable", 0, detail);
-        faults.push(manifest.faults.into_iter().next().map_or_else(
-            || Fault::of_file(&name, error.clone()),
-            |mut first| {
-                first.detail = format!("{detail}: {}", first.detail);
-                Fault::of_file(&name, first)
-            },
-        ));
-    }
-    None
-}
-
-fn current(directory: &dyn Directory, names: &[String]) -> Result<String> {
-    let source = directory.open("CURRENT")?;
-    let bytes = read_vec(&source, 0, source.size().min(64), "rocks.bad-current")?;
-    let shown = String::from_utf8_lossy(&bytes).into_owned();
-    let name = shown.strip_suffix('\n').unwrap_or_default();
-    if numbered(name, "MANIFEST-", "").is_none() {
-        let detail = format!("CURRENT holds {shown:?}, expected the name of a MANIFEST and a newline");
-        return Err(FormatError::malformed("rocks.bad-current", 0, detail));
-    }
-    if !names.iter().any(|other| other == name) {
-        let detail = format!("CURRENT names {name}, which is not there");
-        return Err(FormatError::malformed("rocks.dangling-current", 0, detail));
-    }
-    Ok(name.to_owned())
 }

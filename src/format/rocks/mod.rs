@@ -4,7 +4,7 @@
 //!
 //! | module | bytes |
 //! |---|---|
-//! | [`db`] | the directory: which files there are and which of them count |
+//! | [`db`] | the directory: which files there are and which of them count ([`directory`]) |
 //! | [`log`] | record logs: MANIFEST and write-ahead log |
 //! | [`edit`] | the records of a MANIFEST; [`version`] replays them |
 //! | [`batch`] | the records of a write-ahead log |
@@ -12,13 +12,17 @@
 //! | [`block`] | blocks: checksum; [`decompress`], [`entries`] |
 //! | [`key`] | internal keys |
 //!
+//! [`read`] looks keys up, [`scan`] lists them, [`check`] reads whole tables.
+//!
 //! [`Db`] reads block by block: a damaged block costs its own keys, and whatever it may have held is answered with
 //! [`Lookup::Unknown`] or a [`Row`] that is not `certain`, never with "absent".
 
 pub mod batch;
 pub mod block;
+pub mod check;
 pub mod db;
 pub mod decompress;
+pub mod directory;
 pub mod edit;
 pub mod entries;
 pub mod footer;
@@ -32,8 +36,10 @@ pub mod table;
 pub mod version;
 mod xxhash;
 
-pub use db::{Db, Directory, Family, Fault, LiveTable};
+pub use check::TableCheck;
+pub use db::{Db, Family, Fault, LiveTable};
+pub use directory::Directory;
 pub use key::{Comparator, KeyRange, ValueType, Version};
 pub use read::{Entry, Lookup};
 pub use scan::{Row, Scan, StoredVersion, Versions};
-pub use table::{Table, TableCheck, TableFault, TableHints};
+pub use table::{Table, TableFault, TableHints};

@@ -1,7 +1,7 @@
 //! Lookups: the newest visible state of one key.
 
-use super::db::{Damage, Db, Family, Fault};
-use super::key::{ValueType, Version};
+use super::db::{Damage, Family, Fault};
+use super::key::{KeyRange, ValueType, Version};
 use super::table::TableFault;
 use crate::format::FormatError;
 
@@ -97,7 +97,7 @@ impl Family {
             file: String::new(),
             error: FormatError::unsupported("rocks.unsupported-value", 0, detail),
             column_family: Some(self.info.id),
-            keys: Some(super::key::KeyRange { lower: Some(key.to_vec()), upper: Some(key.to_vec()) }),
+            keys: Some(KeyRange { lower: Some(key.to_vec()), upper: Some(key.to_vec()) }),
         }
     }
 }
@@ -109,15 +109,16 @@ impl Damage {
     }
 }
 
-impl Db {
+impl Family {
     /// Looks `key` up: in the unflushed writes and in every table that may hold it.
-    pub fn get(&self, family: &Family, key: &[u8]) -> Lookup {
-        let comparator = family.comparator;
-        let from = family.unflushed.partition_point(|version| comparator.compare(&version.key, key).is_lt());
-        let unflushed = family.unflushed.iter().skip(from).take_while(|version| version.key == key);
+    pub fn get(&self, key: &[u8]) -> Lookup {
+        let comparator = self.comparator;
+        let from = self.unflushed.partition_point(|version| comparator.compare(&version.key, key).is_lt());
+        let unflushed = self.unflushed.iter().skip(from).take_while(|version| version.key == key);
         let mut versions: Vec<Version> = unflushed.cloned().collect();
-        let mut damage: Vec<Damage> = family.damage.clone();
-        for live in &family.tables {
+        let mut damage: Vec<Damage> =
+            self.damage.iter().filter(|d| d.keys.contains(comparator, key)).cloned().collect();
+        for live in &self.tables {
             if !live.bounds().contains(comparator, key) {
                 continue;
             }
@@ -125,14 +126,14 @@ impl Db {
             versions.extend(found);
             damage.extend(faults.into_iter().filter_map(|TableFault { error, keys }| {
                 let file = live.name.clone();
-                let fault = Fault { file, error, column_family: Some(family.info.id), keys: keys.clone() };
+                let fault = Fault { file, error, column_family: Some(self.info.id), keys: keys.clone() };
                 Some(Damage { keys: keys?, largest_sequence: live.largest_sequence(), fault })
             }));
         }
-        let resolved = resolve(versions, family.deleted_at(key));
-        damage.retain(|damage| damage.may_change(family, key, &resolved));
+        let resolved = resolve(versions, self.deleted_at(key));
+        damage.retain(|damage| damage.may_change(self, key, &resolved));
         let mut faults: Vec<Fault> = Vec::new();
-        let undecoded = resolved.undecoded.map(|kind| family.undecoded(key, kind));
+        let undecoded = resolved.undecoded.map(|kind| self.undecoded(key, kind));
         for fault in damage.into_iter().map(|damage| damage.fault).chain(undecoded) {
             // A fault of opening a table shows in the family and in the table.
             if !faults.iter().any(|known| known.file == fault.file && known.error == fault.error) {

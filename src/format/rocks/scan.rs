@@ -6,7 +6,7 @@
 use std::cmp::Ordering;
 use std::collections::{BinaryHeap, VecDeque};
 
-use super::db::{Damage, Db, Family, Fault, LiveTable};
+use super::db::{Damage, Family, Fault, LiveTable};
 use super::key::{Comparator, MAX_SEQUENCE, Version};
 use super::read::{Entry, resolve};
 use super::table::TableFault;
@@ -42,15 +42,16 @@ impl LiveTable {
     }
 }
 
-impl Db {
-    /// Every version of every key, in key order and newest first; a damaged block is an `Err` and is passed over.
-    pub fn versions<'a>(&self, family: &'a Family) -> Versions<'a> {
-        Versions::new(family)
+impl Family {
+    /// Every version of every key, in key order and newest first; a damaged block is an `Err` and is passed over. Range
+    /// deletions are in [`tombstones`](Self::tombstones).
+    pub fn versions(&self) -> Versions<'_> {
+        Versions::new(self)
     }
 
     /// Every visible key, in order; a damaged block is an `Err` and is passed over.
-    pub fn scan<'a>(&self, family: &'a Family) -> Scan<'a> {
-        Scan { versions: Versions::new(family), ahead: None, ready: VecDeque::new(), damage: family.damage.clone() }
+    pub fn scan(&self) -> Scan<'_> {
+        Scan { versions: self.versions(), ahead: None, ready: VecDeque::new(), damage: self.damage.clone() }
     }
 }
 

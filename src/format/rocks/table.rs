@@ -16,10 +16,11 @@ use std::cmp::Ordering;
 use super::block::{Block, BlockFormat, BlockHandle};
 use super::entries::{IndexEntry, IndexLayout};
 use super::footer::Footer;
-use super::key::{Comparator, KeyRange, ValueType, Version};
+use super::key::{Comparator, KeyRange, Version};
 use super::properties::Properties;
 use super::salvage;
-use crate::format::{FormatError, Result, Source};
+use crate::format::cursor::Cursor;
+use crate::format::{FormatError, Kind, Result, Source};
 
 const INDEX_TWO_LEVEL: u64 = 2;
 const INDEX_FIRST_KEY: u64 = 3;
@@ -37,7 +38,9 @@ pub struct TableFault {
 #[derive(Debug)]
 pub struct Table<S> {
     source: S,
+    /// Of meta blocks: the dictionary, if there is one, is for data blocks only.
     format: BlockFormat,
+    data_format: BlockFormat,
     footer: Option<Footer>,
     meta: Vec<(Vec<u8>, BlockHandle)>,
     properties: Properties,
@@ -55,37 +58,8 @@ pub struct Table<S> {
 pub struct TableHints {
     /// Comparator to use when the properties are lost.
     pub comparator: Option<Comparator>,
-    /// Largest sequence number: that of all entries of an ingested file.
-    pub largest_sequence: Option<u64>,
-}
-
-/// What one pass over all blocks of a table found.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct TableCheck {
-    /// Data blocks that the index names.
-    pub data_blocks: u64,
-    /// Entries read, range deletions included.
-    pub entries: u64,
-    /// Deletions among them, range deletions included.
-    pub deletions: u64,
-    /// Merge operands among them.
-    pub merge_operands: u64,
-    /// Bytes of internal keys read.
-    pub raw_key_size: u64,
-    /// Bytes of values read.
-    pub raw_value_size: u64,
-    /// What the properties say `entries` should be.
-    pub stored_entries: Option<u64>,
-    /// First and last user key read.
-    pub smallest: Option<Vec<u8>>,
-    /// Last user key read.
-    pub largest: Option<Vec<u8>>,
-    /// Smallest sequence number read.
-    pub smallest_sequence: Option<u64>,
-    /// Largest sequence number read.
-    pub largest_sequence: Option<u64>,
-    /// Every fault, those of opening included.
-    pub faults: Vec<TableFault>,
+    /// Smallest and largest sequence number; equal for an ingested file, whose entries carry none of their own.
+    pub sequences: Option<(u64, u64)>,
 }
 
 impl<S: Source> Table<S> {
@@ -103,6 +77,7 @@ impl<S: Source> Table<S> {
         };
         let mut table = Self {
             source,
+            data_format: format.clone(),
             format,
             footer: Some(footer),
             meta: Vec::new(),
@@ -121,13 +96,14 @@ impl<S: Source> Table<S> {
 
     /// A table whose footer is gone: what is left are the data blocks that can be recognised.
     fn salvaged(source: S, error: FormatError, hints: &TableHints) -> Result<Self> {
-        let recoverable = matches!(error.kind, crate::format::Kind::Malformed | crate::format::Kind::Truncated);
+        let recoverable = matches!(error.kind, Kind::Malformed | Kind::Truncated);
         let Some((format, found)) = Some(()).filter(|()| recoverable).and_then(|()| salvage::without_footer(&source))
         else {
             return Err(error);
         };
         let mut table = Self {
             source,
+            data_format: format.clone(),
             format,
             footer: None,
             meta: Vec::new(),
@@ -159,8 +135,7 @@ impl<S: Source> Table<S> {
         match Block::read(&self.source, footer.metaindex, &self.format).and_then(|block| block.pairs()) {
             Ok(pairs) => {
                 for (name, value) in pairs {
-                    let mut cursor =
-                        crate::format::cursor::Cursor::new(&value, footer.metaindex.offset, "sst.bad-metaindex");
+                    let mut cursor = Cursor::new(&value, footer.metaindex.offset, "sst.bad-metaindex");
                     match BlockHandle::decode(&mut cursor) {
                         Ok(handle) => self.meta.push((name, handle)),
                         Err(error) => self.faults.push(TableFault { error, keys: None }),
@@ -174,7 +149,11 @@ impl<S: Source> Table<S> {
         if let Some(handle) = properties {
             match Block::read(&self.source, handle, &self.format).and_then(|block| block.pairs()) {
                 Ok(pairs) => self.properties = Properties::new(pairs),
-                Err(error) => self.faults.push(TableFault { error, keys: None }),
+                Err(error) => {
+                    // Of an ingested table the properties hold the sequence number of every entry.
+                    let ingested = hints.sequences.is_none_or(|(smallest, largest)| smallest == largest);
+                    self.faults.push(TableFault { error, keys: ingested.then(KeyRange::default) });
+                }
             }
         }
         if let Some(name) = self.properties.comparator() {
@@ -191,16 +170,17 @@ impl<S: Source> Table<S> {
         }
         if self.properties.fixed("rocksdb.external_sst_file.version") == Some(2) {
             let stored = self.properties.fixed("rocksdb.external_sst_file.global_seqno").unwrap_or_default();
-            self.global_sequence = Some(if stored == 0 { hints.largest_sequence.unwrap_or_default() } else { stored });
+            self.global_sequence =
+                Some(if stored == 0 { hints.sequences.map_or(0, |(_, largest)| largest) } else { stored });
         }
         if let Some(handle) = self.meta_handle(b"rocksdb.compression_dict") {
             match Block::read(&self.source, handle, &self.format) {
-                Ok(block) => self.format.dictionary = Some(block.contents),
+                Ok(block) => self.data_format.dictionary = Some(block.contents),
                 Err(error) => self.faults.push(TableFault { error, keys: None }),
             }
         }
         if let Some(handle) = self.meta_handle(b"rocksdb.range_del") {
-            match self.versions_at(handle) {
+            match self.versions_at(handle, &self.format) {
                 Ok(versions) => self.range_deletions = versions,
                 Err(error) => self.faults.push(TableFault { error, keys: Some(KeyRange::default()) }),
             }
@@ -229,6 +209,7 @@ impl<S: Source> Table<S> {
             self.index = top;
         } else {
             let mut lower = None;
+            let top = self.apart(top);
             for partition in top {
                 let block = Block::read(&self.source, partition.handle, &self.format);
                 match block.and_then(|block| block.index_entries(layout)) {
@@ -241,22 +222,49 @@ impl<S: Source> Table<S> {
                 lower = Some(partition.key);
             }
         }
-        let ascending = self.index.is_sorted_by(|a, b| self.comparator.compare(&a.key, &b.key).is_le());
-        if self.index_trusted && !ascending {
+        if !self.index.is_sorted_by(|a, b| self.comparator.compare(&a.key, &b.key).is_le()) && self.index_trusted {
             self.index_trusted = false;
             let offset = footer.index.map_or(footer.metaindex.offset, |handle| handle.offset);
             let error = FormatError::malformed("sst.index-order", offset, "the keys of the index do not ascend");
             self.faults.push(TableFault { error, keys: None });
         }
+        let index = std::mem::take(&mut self.index);
+        self.index = self.apart(index);
+    }
+
+    /// The entries in file order, without those whose block overlaps another: no block is read twice, whatever the index says.
+    fn apart(&mut self, mut entries: Vec<IndexEntry>) -> Vec<IndexEntry> {
+        if !entries.is_sorted_by_key(|entry| entry.handle.offset) {
+            entries.sort_by_key(|entry| entry.handle.offset);
+            self.index_trusted = false;
+        }
+        let mut end = 0;
+        entries.retain(|entry| {
+            let apart = entry.handle.offset >= end;
+            if apart {
+                end = entry.handle.end().unwrap_or(u64::MAX);
+            } else {
+                let detail = format!("a block of the index begins before {end}, where another ends");
+                let error = FormatError::malformed("sst.overlapping-blocks", entry.handle.offset, detail);
+                self.faults.push(TableFault { error, keys: Some(KeyRange::default()) });
+                self.index_trusted = false;
+            }
+            apart
+        });
+        entries
     }
 
     fn rebuild_index(&mut self, error: FormatError) {
+        if matches!(error.kind, Kind::Unsupported | Kind::Newer | Kind::Io) {
+            self.faults.push(TableFault { error, keys: Some(KeyRange::default()) });
+            return;
+        }
         let end = self.meta.iter().map(|(_, handle)| handle.offset);
         let footer = self.footer.into_iter();
         let end =
             end.chain(footer.clone().map(|f| f.metaindex.offset)).chain(footer.filter_map(|f| Some(f.index?.offset)));
         let end = end.min().unwrap_or(u64::MAX).min(self.source.size());
-        let found = salvage::data_blocks(&self.source, &self.format, end, self.comparator);
+        let found = salvage::data_blocks(&self.source, &self.data_format, end, self.comparator);
         self.adopt_salvage(error, found);
     }
 
@@ -335,7 +343,13 @@ impl<S: Source> Table<S> {
         let Some(entry) = self.index.get(number) else {
             return Ok(Vec::new());
         };
-        self.versions_at(entry.handle).map_err(|error| TableFault { error, keys: Some(self.block_keys(number)) })
+        self.versions_at(entry.handle, &self.data_format)
+            .map_err(|error| TableFault { error, keys: Some(self.block_keys(number)) })
+    }
+
+    /// Reads and verifies a meta block.
+    pub(super) fn meta_block(&self, handle: BlockHandle) -> Result<Block> {
+        Block::read(&self.source, handle, &self.format)
     }
 
     /// Keys that data block `number` may hold, by its index entry and the one before.
@@ -376,106 +390,11 @@ impl<S: Source> Table<S> {
         fault.keys.as_ref().is_some_and(|keys| keys.contains(self.comparator, key))
     }
 
-    fn versions_at(&self, handle: BlockHandle) -> Result<Vec<Version>> {
-        let mut versions = Block::read(&self.source, handle, &self.format)?.versions()?;
+    fn versions_at(&self, handle: BlockHandle, format: &BlockFormat) -> Result<Vec<Version>> {
+        let mut versions = Block::read(&self.source, handle, format)?.versions()?;
         if let Some(sequence) = self.global_sequence {
             versions.iter_mut().for_each(|version| version.sequence = sequence);
         }
         Ok(versions)
-    }
-
-    /// Reads every block of the table, meta blocks included, and counts.
-    pub fn check(&self) -> TableCheck {
-        let mut check = TableCheck {
-            data_blocks: self.index.len() as u64,
-            stored_entries: self.properties.num_entries(),
-            faults: self.faults.clone(),
-            ..TableCheck::default()
-        };
-        let mut last: Option<(Vec<u8>, u64)> = None;
-        for number in 0..self.index.len() {
-            match self.block(number) {
-                Ok(versions) => {
-                    for version in &versions {
-                        self.check_order(number, version, &mut last, &mut check);
-                        check.count(version);
-                    }
-                }
-                Err(fault) => check.faults.push(fault),
-            }
-        }
-        self.range_deletions.iter().for_each(|version| check.count(version));
-        for (name, handle) in &self.meta {
-            let already: [&[u8]; 5] = [
-                b"rocksdb.properties",
-                b"rocksdb.range_del",
-                b"rocksdb.compression_dict",
-                b"rocksdb.index",
-                b"rocksdb.stats",
-            ];
-            if !already.contains(&name.as_slice())
-                && let Err(error) = Block::read(&self.source, *handle, &self.format)
-            {
-                check.faults.push(TableFault { error, keys: None });
-            }
-        }
-        if let Some(stored) = check.stored_entries
-            && stored != check.entries
-            && check.faults.is_empty()
-        {
-            let detail = format!("{} entries read, the properties say {stored}", check.entries);
-            let offset = self.meta_handle(b"rocksdb.properties").map_or(0, |handle| handle.offset);
-            let error = FormatError::malformed("sst.entry-count", offset, detail);
-            check.faults.push(TableFault { error, keys: None });
-        }
-        check
-    }
-
-    fn check_order(&self, number: usize, version: &Version, last: &mut Option<(Vec<u8>, u64)>, check: &mut TableCheck) {
-        let offset = self.index.get(number).map_or(0, |entry| entry.handle.offset);
-        let mut fault = |code, detail: String| {
-            let error = FormatError::malformed(code, offset, detail);
-            check.faults.push(TableFault { error, keys: None });
-        };
-        let packed = version.sequence << 8 | u64::from(version.kind.byte());
-        let ordered = last.as_ref().is_none_or(|(key, before)| match self.comparator.compare(key, &version.key) {
-            Ordering::Less => true,
-            Ordering::Equal => *before > packed,
-            Ordering::Greater => false,
-        });
-        if !ordered {
-            let sequence = version.sequence;
-            fault("sst.key-order", format!("the key with sequence {sequence} is not above the one before it"));
-        } else if self.index_trusted && !self.within_bound(number, &version.key) {
-            fault("sst.index-bound", "the block holds a key above its index key".to_owned());
-        }
-        *last = Some((version.key.clone(), packed));
-    }
-
-    fn within_bound(&self, number: usize, key: &[u8]) -> bool {
-        self.index.get(number).is_none_or(|entry| self.comparator.compare(key, &entry.key).is_le())
-    }
-}
-
-impl TableCheck {
-    fn count(&mut self, version: &Version) {
-        self.entries = self.entries.saturating_add(1);
-        self.raw_key_size = self.raw_key_size.saturating_add(version.key.len() as u64).saturating_add(8);
-        self.raw_value_size = self.raw_value_size.saturating_add(version.value.len() as u64);
-        if version.kind.is_deletion() || version.kind == ValueType::RangeDeletion {
-            self.deletions = self.deletions.saturating_add(1);
-        }
-        if version.kind == ValueType::Merge {
-            self.merge_operands = self.merge_operands.saturating_add(1);
-        }
-        let sequence = version.sequence;
-        self.smallest_sequence = Some(self.smallest_sequence.map_or(sequence, |least| least.min(sequence)));
-        self.largest_sequence = Some(self.largest_sequence.map_or(sequence, |most| most.max(sequence)));
-        if version.kind != ValueType::RangeDeletion {
-            if self.smallest.is_none() {
-                self.smallest = Some(version.key.clone());
-            }
-            self.largest = Some(version.key.clone());
-        }
     }
 }
