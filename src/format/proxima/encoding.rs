@@ -9,15 +9,17 @@
 //! i8, INT8 column; i4, INT4 column (low nibble first, two's complement)                 code
 //! u8, FP32 column kept as bytes (flat_data_type UINT8)                                  code
 //! i8, INT8 quantised           f32 w0 | f32 w1 | f32 Σcode | f32 Σcode² | i32 Σcode     code·w0 + w1
-//!    COSINE of 0.1.0 - 0.2.0   f32 w0 | f32 w1 | f32 Σcode | i32 Σcode                  code·w0 + w1
+//!    of 0.1.0 to 0.2.0         f32 w0 | f32 w1 | f32 Σcode | f32 Σcode² or i32 Σcode    code·w0 + w1
 //! i4, INT4 quantised           f32 w0 | f32 w1 | f32 Σcode | f32 Σcode² or i32 Σcode    code·w0 + w1
 //! i8, UNIFORM_UINT8            u32 Σ(code+128)²                                         (code + 128 − bias) / scale
 //! u8, UNIFORM_UINT7                                                                     (code − bias) / scale
 //! u4, UNIFORM_UINT4            zeros to 64 bytes                                        minimum + code·range/15
 //! ```
 //!
-//! COSINE appends the f32 norm of the original to the unit vector; the original is unit · norm in f32 (rounded to f16 for an
-//! FP16 column), bit for bit what zvec's fetch returns. Since 0.8.0 words and norm are the element's `extra` bytes; the older
+//! The fourth word is Σcode² (L2) or an integer Σcode (other metrics) where both are named.
+//!
+//! COSINE appends the f32 norm of the original to the unit vector; the original is unit · norm in f32 (for an FP16 column
+//! rounded to f16, ties away from zero), bit for bit what zvec's fetch returns. Since 0.8.0 words and norm are the element's `extra` bytes; the older
 //! `reformer` encodings, still in use, count them in the dimension instead.
 
 use half::f16;
@@ -40,7 +42,7 @@ pub enum Codec {
     Byte,
     /// Bytes with a scale and an offset per row.
     Int8,
-    /// The same without the sum of squares: COSINE before 0.2.1.
+    /// The same with one word less, before 0.2.1.
     Int8Short,
     /// Nibbles with a scale and an offset per row.
     Int4,
@@ -76,6 +78,8 @@ pub struct Vector {
     pub norm: Option<f32>,
     /// Whether the encoding keeps the column's full precision; otherwise the value is an approximation.
     pub exact: bool,
+    /// Whether the value is still rotated: see [`Encoding::rotated`].
+    pub rotated: bool,
 }
 
 /// What one element stores twice: for checking, since no checksum covers it.
@@ -93,7 +97,8 @@ pub struct Redundancy {
     pub sum: Option<f32>,
     /// Stored Σcode², likewise.
     pub square_sum: Option<f32>,
-    /// Stored integer Σcode (INT8), or Σ(code+128)² (UNIFORM_UINT8).
+    /// Stored integer Σcode, or Σ(code+128)² (UNIFORM_UINT8). Where the format has Σcode² or an integer Σcode in one word, both are
+    /// filled from it and one is meaningless.
     pub integer: Option<i64>,
     /// Σcode of the codes.
     pub computed_sum: i64,
@@ -114,8 +119,12 @@ pub struct Encoding {
     pub has_norm: bool,
     /// Bytes per element; 0 for sparse.
     pub element_size: u64,
-    /// Rotation that was applied before quantising.
+    /// Rotation that decoding undoes.
     pub rotation: Option<Rotation>,
+    /// The vectors were rotated, but not surely by the rotation the file holds, so decoding leaves them rotated.
+    pub rotated: bool,
+    /// Written by a reformer whose releases before 0.2.1 used [`Codec::Int8Short`].
+    maybe_short: bool,
 }
 
 impl Encoding {
@@ -136,8 +145,9 @@ impl Encoding {
             })
         };
         use DataType::{Fp16, Fp32, Int4, Int8, Uint8};
+        let mut maybe_short = false;
         // Codec, components that are not part of the vector, bytes behind the codes, norm.
-        let (codec, more, words, has_norm) = match (reformer, stored.data_type) {
+        let (mut codec, mut more, mut words, has_norm) = match (reformer, stored.data_type) {
             ("", data_type) => {
                 let (codec, words) = match (names.name("quantizer"), data_type) {
                     ("Fp16Quantizer", Fp16) => (Codec::Half, 0),
@@ -175,6 +185,12 @@ impl Encoding {
                 return Err(FormatError::unsupported("index-meta.unknown-encoding", offset, detail));
             }
         };
+        if codec == Codec::Int8 && more > 0 {
+            maybe_short = true;
+            if stored.dimension <= more {
+                (codec, more, words) = (Codec::Int8Short, more - 4, words - 4);
+            }
+        }
         let dimension = stored.dimension.checked_sub(more).ok_or_else(|| {
             let detail = format!("dimension {}, at least {more} expected", stored.dimension);
             FormatError::malformed("index-meta.bad-dimension", offset, detail)
@@ -186,6 +202,8 @@ impl Encoding {
             has_norm,
             element_size: stored.element_size(),
             rotation: None,
+            rotated: false,
+            maybe_short,
         };
         let expected = encoding.code_bytes() as u64 + u64::from(words) + if has_norm { 4 } else { 0 };
         if encoding.element_size != expected || encoding.code_bytes() == usize::MAX {
@@ -213,7 +231,7 @@ impl Encoding {
         }
         // In range of u64 by the check above.
         let dimension = at(origin as u64);
-        Ok(Self { codec, sparse: false, dimension, has_norm: false, element_size, rotation: None })
+        Ok(Self { codec, dimension, element_size, ..Self::bare() })
     }
 
     fn sparse(stored: &IndexMeta, names: &IndexMeta, offset: u64) -> Result<Self> {
@@ -226,7 +244,20 @@ impl Encoding {
                 return Err(FormatError::unsupported("index-meta.unknown-encoding", offset, detail));
             }
         };
-        Ok(Self { codec, sparse: true, dimension: 0, has_norm: false, element_size: 0, rotation: None })
+        Ok(Self { codec, sparse: true, ..Self::bare() })
+    }
+
+    fn bare() -> Self {
+        Self {
+            codec: Codec::Byte,
+            sparse: false,
+            dimension: 0,
+            has_norm: false,
+            element_size: 0,
+            rotation: None,
+            rotated: false,
+            maybe_short: false,
+        }
     }
 
     /// Whether the encoding keeps the column's full precision.
@@ -250,20 +281,31 @@ impl Encoding {
         self.dimension.saturating_mul(unit)
     }
 
-    /// Whether `element`, of an index that calls itself COSINE + INT8, has the short form of 0.1.0 to 0.2.0: the integer sum tells.
-    /// `None` if it cannot be told from this element.
+    /// Whether `element` has the short INT8 form: its sums tell. `None` if they do not, as in an element of zeros.
     pub(super) fn is_short(&self, element: &[u8]) -> Option<bool> {
-        let (Codec::Int8, true) = (self.codec, self.has_norm) else { return Some(false) };
-        let stored = i64::from(i32::from_le_bytes(*element.get(element.len().checked_sub(8)?..)?.first_chunk()?));
-        let sum = |codes: &[u8]| codes.iter().map(|&code| i64::from(code as i8)).sum::<i64>();
-        let long = sum(element.get(..self.dimension)?) == stored;
-        let short = sum(element.get(..self.dimension.checked_add(4)?)?) == stored;
-        (long != short).then_some(short)
+        if self.codec != Codec::Int8 || !self.maybe_short {
+            return Some(false);
+        }
+        let form = |dimension: usize| {
+            let (codes, words) = element.split_at_checked(dimension)?;
+            let sum = codes.iter().map(|&code| i64::from(code as i8)).sum::<i64>();
+            Some((sum, words.as_chunks::<4>().0))
+        };
+        let (sum, words) = form(self.dimension.checked_add(4)?)?;
+        let stored = f32::from_le_bytes(*words.get(2)?);
+        // Sums of that time are those of the codes before rounding. The long form has Σcode² in this place, which is far off.
+        let tolerance = 0.5 * self.dimension as f32 + 4.0;
+        if f32::from_le_bytes(*words.first()?) > 0.0 && (stored - sum as f32).abs() <= tolerance {
+            return Some(true);
+        }
+        let (sum, words) = form(self.dimension)?;
+        let long = sum == i64::from(i32::from_le_bytes(*words.get(4)?)) && element.iter().any(|&byte| byte != 0);
+        long.then_some(false)
     }
 
     /// The same encoding, taken for the short form.
     pub(super) fn shorten(&mut self) {
-        if self.codec == Codec::Int8 && self.has_norm {
+        if self.codec == Codec::Int8 && self.maybe_short {
             self.codec = Codec::Int8Short;
             self.dimension = self.dimension.saturating_add(4);
         }
@@ -280,7 +322,7 @@ impl Encoding {
                 Codec::Half => Value::SparseF32(record.f16s().map(|(index, value)| (index, value.to_f32())).collect()),
                 _ => Value::SparseF16(record.f16s().collect()),
             };
-            return Ok(Vector { value, norm: None, exact });
+            return Ok(Vector { value, norm: None, exact, rotated: false });
         }
         let parts = self.split(element, offset)?;
         let norm = parts.norm;
@@ -291,7 +333,7 @@ impl Encoding {
         let value = match plain {
             Some(DataType::Fp32) | None => Value::F32s(self.floats(&parts)),
             Some(DataType::Fp16) => Value::F16s(match norm {
-                Some(norm) => halves(parts.codes).map(|value| f16::from_f32(value.to_f32() * norm)).collect(),
+                Some(norm) => halves(parts.codes).map(|value| half_away(value.to_f32() * norm)).collect(),
                 None => halves(parts.codes).collect(),
             }),
             Some(DataType::Fp64) => Value::F64s(words(parts.codes).map(f64::from_le_bytes).collect()),
@@ -303,7 +345,7 @@ impl Encoding {
                 return Err(FormatError::unsupported("index-meta.unknown-encoding", offset, detail));
             }
         };
-        Ok(Vector { value, norm, exact })
+        Ok(Vector { value, norm, exact, rotated: self.rotated })
     }
 
     /// What `element` stores twice. An element of zeros (a null vector) has nothing to check and gives the default.
@@ -332,16 +374,13 @@ impl Encoding {
                 (found.scale, found.offset, found.sum) = (float(0), float(1), float(2));
                 (found.computed_sum, found.computed_square_sum) =
                     sums(&mut codes.iter().map(|&code| i64::from(code as i8)));
-                (found.square_sum, found.integer) = match self.codec {
-                    Codec::Int8 => (float(3), integer(4)),
-                    _ => (None, integer(3)),
-                };
+                found.square_sum = float(3);
+                found.integer = integer(if self.codec == Codec::Int8 { 4 } else { 3 });
             }
             Codec::Int4 => {
                 (found.scale, found.offset, found.sum) = (float(0), float(1), float(2));
                 (found.computed_sum, found.computed_square_sum) =
                     sums(&mut nibbles(codes).take(self.dimension).map(|code| i64::from(signed(code))));
-                // The fourth word is Σcode² under L2 and an integer Σcode otherwise; the metric is not known here.
                 found.square_sum = float(3);
                 found.integer = integer(3);
             }
@@ -418,6 +457,14 @@ fn words<const N: usize>(bytes: &[u8]) -> impl Iterator<Item = [u8; N]> {
 
 fn halves(bytes: &[u8]) -> impl Iterator<Item = f16> {
     words(bytes).map(f16::from_le_bytes)
+}
+
+/// `value` in half precision, ties away from zero as zvec rounds them (all 18 ties in real files; below the normal range, where none
+/// was met, ties go to even).
+fn half_away(value: f32) -> f16 {
+    let bits = value.to_bits();
+    let tie = bits & 0x1fff == 0x1000;
+    f16::from_f32(if tie && value.abs() >= f32::from(f16::MIN_POSITIVE) { f32::from_bits(bits + 1) } else { value })
 }
 
 fn nibbles(bytes: &[u8]) -> impl Iterator<Item = u8> {

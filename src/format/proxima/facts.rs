@@ -76,7 +76,7 @@ impl<S: Source> VectorFile<S> {
             metric: self.meta.metric().to_owned(),
             quantizer: name("quantizer"),
             reformer: name("reformer"),
-            rotated: self.is_rotated(),
+            rotated: self.rotation.is_some(),
             exact: match self.has_codes_only() {
                 true => Some(false),
                 false => self.encoding.as_ref().ok().map(|encoding| encoding.is_exact()),

@@ -56,7 +56,7 @@ use crate::format::{FormatError, Result, Source};
 
 const MAX_META: u64 = 64 << 20;
 const MAX_ROTATION: u64 = 1 << 30;
-/// Rows looked at to tell the two forms of COSINE + INT8 apart.
+/// Rows looked at to tell the two forms of INT8 apart.
 const SAMPLE: u64 = 64;
 
 /// What a vector file is.
@@ -129,6 +129,8 @@ pub struct VectorFile<S> {
     pub element_meta: Option<IndexMeta>,
     /// How elements are stored; the error if this build cannot decode them.
     pub encoding: Result<Encoding>,
+    /// The rotation the file holds. It is undone when a row is decoded, except where it may be the wrong one.
+    pub rotation: Option<Rotation>,
     /// The structure.
     pub layout: Layout,
     /// What is wrong but did not stop the opening, that of the container first. After a crash a stale table CRC and stale counters are legal in the files of
@@ -181,13 +183,23 @@ impl<S: Source> VectorFile<S> {
             Some(inner) => Encoding::new(inner, Some(&meta), offset),
             None => Encoding::new(&meta, None, offset),
         };
-        let encoding = encoding.and_then(|encoding| with_rotation(&source, &container, encoding));
+        let rotation = read_rotation(&source, &container);
+        let graph = matches!(layout, Layout::Graph(_));
+        let (encoding, rotation) = match (encoding, rotation) {
+            (Ok(encoding), Ok(Some(rotation))) => {
+                let encoding = with_rotation(encoding, &rotation, graph, offset);
+                (encoding, Some(rotation))
+            }
+            (encoding, Ok(rotation)) => (encoding, rotation),
+            (encoding, Err(error)) => (encoding.and(Err(error)), None),
+        };
         let mut file = Self {
             kind,
             container,
             meta,
             element_meta,
             encoding,
+            rotation,
             layout,
             faults: faults.into_vec(),
             source,
@@ -216,9 +228,13 @@ impl<S: Source> VectorFile<S> {
         }
     }
 
-    /// Whether the elements describe rotated vectors. Decoding undoes the rotation.
-    pub fn is_rotated(&self) -> bool {
-        self.container.segment(rotation::SEGMENT).is_some()
+    /// Undoes the rotation the file holds from here on: for graph files of 0.8.0, once a comparison with the `index` file of
+    /// the block has shown that it is the right one.
+    pub fn trust_rotation(&mut self) {
+        if let (Ok(encoding), Some(rotation)) = (&mut self.encoding, &self.rotation) {
+            encoding.rotation = Some(rotation.clone());
+            encoding.rotated = false;
+        }
     }
 
     /// Nodes of a dense graph must hold exactly what the encoding says, or every row would be misread.
@@ -233,9 +249,6 @@ impl<S: Source> VectorFile<S> {
     }
 
     fn tell_short_form(&mut self) {
-        if !matches!(&self.encoding, Ok(encoding) if encoding.codec == Codec::Int8 && encoding.has_norm) {
-            return;
-        }
         let mut reader = self.reader();
         let short = (0..self.rows().min(SAMPLE)).find_map(|position| {
             let record = self.record(position, &mut reader).ok()?;
@@ -262,15 +275,21 @@ fn index_meta<S: Source>(source: &S, container: &Container) -> Result<IndexMeta>
     IndexMeta::parse(&bytes, segment.offset)
 }
 
-fn with_rotation<S: Source>(source: &S, container: &Container, mut encoding: Encoding) -> Result<Encoding> {
-    if let Some(segment) = container.segment(rotation::SEGMENT) {
-        let bytes = container.read(source, segment, MAX_ROTATION, "rotation.truncated")?;
-        let rotation = Rotation::parse(&bytes, segment.offset)?;
-        if rotation.dimension() != encoding.dimension {
-            let detail = format!("rotation of {} dimensions, vectors of {}", rotation.dimension(), encoding.dimension);
-            return Err(FormatError::malformed("rotation.bad-dimension", segment.offset, detail));
-        }
-        encoding.rotation = Some(rotation);
+fn read_rotation<S: Source>(source: &S, container: &Container) -> Result<Option<Rotation>> {
+    let Some(segment) = container.segment(rotation::SEGMENT) else { return Ok(None) };
+    let bytes = container.read(source, segment, MAX_ROTATION, "rotation.truncated")?;
+    Rotation::parse(&bytes, segment.offset).map(Some)
+}
+
+fn with_rotation(mut encoding: Encoding, rotation: &Rotation, graph: bool, offset: u64) -> Result<Encoding> {
+    if rotation.dimension() != encoding.dimension {
+        let detail = format!("rotation of {} dimensions, vectors of {}", rotation.dimension(), encoding.dimension);
+        return Err(FormatError::malformed("rotation.bad-dimension", offset, detail));
+    }
+    if graph && rotation.current {
+        encoding.rotated = true;
+    } else {
+        encoding.rotation = Some(rotation.clone());
     }
     Ok(encoding)
 }

@@ -16,7 +16,10 @@
 //! FHT, let t = the largest power of two ≤ dim. A round flips the signs its bits name, applies the unnormalised fast
 //! Hadamard transform to t components and scales these by 1/√t: to the first t in rounds 1 and 3, to the last t in rounds 2
 //! and 4. When t < dim, each round ends with a Kac step on both halves of the vector, (x, y) → (x+y, x−y), and the
-//! result is scaled by 1/4. zvec takes FHT when 64 divides the dimension and a matrix otherwise.
+//! result is scaled by 1/4. Before 0.8.0 FHT was taken when 64 divides the dimension and a matrix otherwise; 0.8.0 takes FHT for others too.
+//!
+//! 0.8.0 stores a fresh rotation when it builds an HNSW or Vamana index, even when the codes are copied from a flat index and
+//! are rotated by the one of that file, which is then deleted. Nothing in the graph file tells the two cases apart.
 
 use super::fault::at;
 use crate::format::cursor::Cursor;
@@ -32,6 +35,8 @@ const MAX_DIMENSION: u32 = 1 << 16;
 /// How vectors of one index were rotated.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Rotation {
+    /// Whether it has the header of 0.8.0.
+    pub current: bool,
     dimension: usize,
     kind: Kind,
 }
@@ -46,7 +51,8 @@ impl Rotation {
     /// Decodes the data of the segment, which begin at file offset `base`.
     pub fn parse(bytes: &[u8], base: u64) -> Result<Self> {
         let mut cursor = Cursor::new(bytes, base, "rotation.truncated");
-        let (matrix, dimension, payload) = if bytes.starts_with(&MAGIC) {
+        let current = bytes.starts_with(&MAGIC);
+        let (matrix, dimension, payload) = if current {
             cursor.skip(4)?;
             let (version, kind) = (cursor.u16()?, cursor.u16()?);
             if version > 1 {
@@ -85,7 +91,7 @@ impl Rotation {
             true => Kind::Matrix(payload.as_chunks().0.iter().map(|bytes| f32::from_le_bytes(*bytes)).collect()),
             false => Kind::Hadamard(payload.to_vec()),
         };
-        Ok(Self { dimension: at(dimension.into()), kind })
+        Ok(Self { current, dimension: at(dimension.into()), kind })
     }
 
     /// Dimension of the vectors it applies to.

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::encoding::Vector;
 use super::flat_sparse::SparsePlace;
 use super::hnsw::GraphKind;
+use super::ivf::Blocks;
 use super::keymap::KeyMap;
 use super::window::Window;
 use super::{Layout, Segment, VectorFile};
@@ -20,6 +21,7 @@ pub struct RowReader {
     keys: Window,
     places: Window,
     elements: Window,
+    blocks: Blocks,
 }
 
 /// A row as it is stored.
@@ -68,6 +70,7 @@ impl<S: Source> VectorFile<S> {
             keys: Window::default(),
             places: Window::default(),
             elements: Window::default(),
+            blocks: Blocks::default(),
         }
     }
 
@@ -106,7 +109,7 @@ impl<S: Source> VectorFile<S> {
             return Err(FormatError::malformed("proxima.bad-position", 0, detail));
         }
         let source = &self.source;
-        let RowReader { keys, places, elements, .. } = reader;
+        let RowReader { keys, places, elements, blocks, .. } = reader;
         let (key, offset, bytes) = match &self.layout {
             Layout::Flat(flat) => {
                 let key = flat.key(source, position, places)?;
@@ -127,8 +130,8 @@ impl<S: Source> VectorFile<S> {
             }
             Layout::Ivf(ivf) => {
                 let key = key_at(source, &ivf.keys, position, keys, "ivf.truncated")?;
-                let offset = ivf.locate(source, position, places)?;
-                (key, offset, ivf.element(source, offset, elements)?)
+                let (offset, bytes) = ivf.element(source, position, places, blocks)?;
+                (key, offset, bytes)
             }
             Layout::IvfRabitq(ivf) => {
                 let key = key_at(source, &ivf.keys, position, keys, "ivf-rabitq.truncated")?;

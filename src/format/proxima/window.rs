@@ -3,9 +3,11 @@
 use crate::format::{FormatError, Kind, Result, Source};
 
 const CHUNK: u64 = 256 << 10;
+/// A walk may skip this much, such as the neighbours between two vectors, and still count as in order.
+const GAP: u64 = 16 << 10;
 
-/// The bytes that were read last. A read that continues or overlaps them fetches ahead, any other fetches just its range,
-/// so that a random lookup stays cheap.
+/// The bytes that were read last. A read that continues them fetches ahead, any other fetches just its range, so that a random
+/// lookup stays cheap.
 #[derive(Debug, Default)]
 pub(super) struct Window {
     start: u64,
@@ -25,7 +27,7 @@ impl Window {
         let end = self.start.saturating_add(self.bytes.len() as u64);
         let wanted = offset.saturating_add(len);
         if offset < self.start || wanted > end || self.bytes.is_empty() {
-            let continues = !self.bytes.is_empty() && self.start <= offset && offset <= end;
+            let continues = !self.bytes.is_empty() && self.start <= offset && offset <= end.saturating_add(GAP);
             let size = source.size();
             let ahead = if continues { CHUNK } else { 0 };
             let stop = offset.saturating_add(ahead).min(limit).max(wanted).min(size);
