@@ -285,3 +285,6 @@ fn printable(bytes: &[u8]) -> String {
 fn no_such_batch(index: usize) -> FormatError {
     FormatError { code: "forward.no-such-batch", kind: Kind::Malformed, offset: 0, detail: format!("batch {index}") }
 }
+
+#[cfg(test)]
+mod tests;

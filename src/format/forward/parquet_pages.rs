@@ -182,7 +182,7 @@ fn coded_size(source: &dyn Source, page: &Page, leaf: &Leaf, lengths: &[u64]) ->
         if header & 1 == 1 {
             // Eight values a group, one string at most each: the bound is tight enough, as these cost bits.
             let values = count.saturating_mul(8).min(left);
-            let groups = usize::try_from(count).unwrap_or(usize::MAX).checked_mul(width).unwrap_or(usize::MAX);
+            let groups = usize::try_from(count).unwrap_or(usize::MAX).saturating_mul(width);
             let packed = cursor.bytes(groups.min(cursor.remaining()))?;
             size = size.saturating_add(packed_size(packed, width, values, lengths, longest));
             left = left.saturating_sub(values);

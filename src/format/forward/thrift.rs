@@ -70,11 +70,12 @@ impl<'a> Struct<'a> {
     /// The structs in a list field; `None` if there is no such list or if it holds anything else.
     pub(super) fn structures(&self, id: i16) -> Option<Vec<&Struct<'a>>> {
         let Some(Item::List(items)) = self.get(id) else { return None };
-        let inner = |item| match item {
-            &Item::Struct(ref inner) => Some(inner),
-            _ => None,
-        };
-        items.iter().map(inner).collect()
+        let mut structures = Vec::with_capacity(items.len());
+        for item in items {
+            let Item::Struct(inner) = item else { return None };
+            structures.push(inner);
+        }
+        Some(structures)
     }
 
     /// Whether the same field occurs twice: the crate would take the other one.
