@@ -9,4 +9,8 @@
 //! | 2 | [`inspect`] | read-only view of a collection that an engine could not open |
 //! | 1 | [`format`], [`vfs`], [`report`] | bytes and values; the door to the file system; the JSON contract |
 
+pub mod cli;
 pub mod format;
+pub mod inspect;
+pub mod report;
+pub mod vfs;

@@ -21,7 +21,11 @@ pub fn raw_crc32c_self(data: &[u8]) -> u32 {
 
 /// Ordinary CRC-32C, masked as RocksDB and LevelDB store it.
 pub fn masked_crc32c(parts: &[&[u8]]) -> u32 {
-    let crc = parts.iter().fold(0, |crc, part| crc32c::crc32c_append(crc, part));
+    mask_crc32c(parts.iter().fold(0, |crc, part| crc32c::crc32c_append(crc, part)))
+}
+
+/// Masks an ordinary CRC-32C, so that a CRC stored among the bytes does not weaken a CRC over them.
+pub fn mask_crc32c(crc: u32) -> u32 {
     crc.rotate_right(15).wrapping_add(0xa282_ead8)
 }
 

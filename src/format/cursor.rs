@@ -122,7 +122,7 @@ impl<'a> Cursor<'a> {
 
     /// The next `count` elements of `size` bytes each; the range is checked before anything is allocated.
     pub fn elements(&mut self, count: usize, size: usize) -> Result<&'a [u8]> {
-        self.bytes(count.checked_mul(size).unwrap_or(usize::MAX))
+        self.bytes(count.saturating_mul(size))
     }
 }
 

@@ -9,14 +9,21 @@
 pub mod checksum;
 pub mod cursor;
 pub mod delete_set;
+pub mod document;
 mod error;
 pub mod forward;
 pub mod fts;
 pub mod idmap;
 pub mod inverted;
+pub mod json_value;
+pub mod manifest;
+pub mod proxima;
 pub mod roaring;
+pub mod rocks;
+pub mod schema_file;
 mod source;
 pub mod value;
+pub mod wal;
 
 pub use error::{FormatError, Kind, Result};
 pub use source::{Source, SourceError, read_vec};

@@ -1,0 +1,127 @@
+//! What can be typed.
+
+use std::path::{Path, PathBuf};
+
+use clap::{Args, Parser, Subcommand, ValueHint};
+
+use super::{
+    completions::CompletionsArgs,
+    deleted::DeletedCommand,
+    docs::DocsCommand,
+    export::ExportArgs,
+    files::FilesCommand,
+    idmap::IdmapCommand,
+    man::ManArgs,
+    manifest::ManifestCommand,
+    output::{Color, Format},
+    schema::SchemaCommand,
+    segments::SegmentsCommand,
+    wal::WalCommand,
+};
+
+/// Inspect collections of the zvec vector database
+///
+/// Reads what zvec 0.1.0 to 0.8.0 wrote, without zvec, and never changes a byte of it: damaged collections, read-only mounts and
+/// collections that zvec refuses to open included.
+#[derive(Debug, Parser)]
+#[command(name = "zvecctl", version, propagate_version = true, max_term_width = 100, after_help = EXIT_CODES)]
+pub struct Cli {
+    #[command(flatten)]
+    pub global: Global,
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+const EXIT_CODES: &str = "Exit codes: 0 nothing wrong, 1 warnings, 2 usage, 3 corruption without loss, 4 corruption with loss, \
+5 not a collection, 6 newer format, 10 locked, 11 I/O error, 101 bug, 130 interrupted.";
+
+/// Options of every command.
+#[derive(Debug, Args)]
+pub struct Global {
+    /// Tables for people, or one JSON object for scripts
+    #[arg(long, global = true, value_enum, default_value = "table", value_name = "FORMAT")]
+    pub format: Format,
+    /// Color in tables
+    #[arg(long, global = true, value_enum, default_value = "auto", value_name = "WHEN")]
+    pub color: Color,
+    /// No progress and no closing remarks on stderr
+    #[arg(short, long, global = true)]
+    pub quiet: bool,
+    /// How long to wait for a writer to give the collection's lock back
+    #[arg(long, global = true, default_value = "0", value_name = "SECONDS", value_parser = seconds)]
+    pub lock_timeout: std::time::Duration,
+    /// Read without the lock: what a writer changes meanwhile may look like damage
+    #[arg(long, global = true)]
+    pub no_lock: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Show manifests: what a collection consists of
+    #[command(subcommand)]
+    Manifest(ManifestCommand),
+    /// Show segments and their blocks
+    #[command(subcommand)]
+    Segments(SegmentsCommand),
+    /// Show every file and what it is there for
+    #[command(subcommand)]
+    Files(FilesCommand),
+    /// Show the schema
+    #[command(subcommand)]
+    Schema(SchemaCommand),
+    /// Show write-ahead logs, record by record
+    #[command(subcommand)]
+    Wal(WalCommand),
+    /// Show the id map: primary keys and their document ids
+    #[command(subcommand)]
+    Idmap(IdmapCommand),
+    /// Show deleted document ids
+    #[command(subcommand)]
+    Deleted(DeletedCommand),
+    /// Show single documents
+    #[command(subcommand)]
+    Docs(DocsCommand),
+    /// Write all documents as JSON lines or Parquet
+    Export(ExportArgs),
+    /// Print a shell completion script
+    Completions(CompletionsArgs),
+    /// Write man pages
+    Man(ManArgs),
+}
+
+/// The collection that a command looks at.
+#[derive(Debug, Clone, Args)]
+pub struct CollectionArg {
+    /// Directory of the collection
+    #[arg(value_hint = ValueHint::DirPath, value_name = "PATH")]
+    pub path: PathBuf,
+}
+
+impl Command {
+    /// The command as typed, and the path that it was given.
+    pub fn name_and_path(&self) -> (&'static str, Option<&Path>) {
+        match self {
+            Self::Manifest(ManifestCommand::Dump(args)) => ("manifest dump", Some(&args.path)),
+            Self::Manifest(ManifestCommand::Ls(args)) => ("manifest ls", Some(&args.path)),
+            Self::Manifest(ManifestCommand::Diff(args)) => ("manifest diff", Some(&args.from)),
+            Self::Segments(SegmentsCommand::Ls(args)) => ("segments ls", Some(&args.path)),
+            Self::Segments(SegmentsCommand::Show(args)) => ("segments show", Some(&args.collection.path)),
+            Self::Files(FilesCommand::Ls(args)) => ("files ls", Some(&args.path)),
+            Self::Schema(SchemaCommand::Show(args)) => ("schema show", Some(&args.path)),
+            Self::Wal(WalCommand::Ls(args)) => ("wal ls", Some(&args.path)),
+            Self::Wal(WalCommand::Dump(args)) => ("wal dump", Some(&args.path)),
+            Self::Idmap(IdmapCommand::Get(args)) => ("idmap get", Some(&args.collection.path)),
+            Self::Idmap(IdmapCommand::Dump(args)) => ("idmap dump", Some(&args.path)),
+            Self::Deleted(DeletedCommand::Ls(args)) => ("deleted ls", Some(&args.path)),
+            Self::Docs(DocsCommand::Get(args)) => ("docs get", Some(&args.collection.path)),
+            Self::Export(args) => ("export", Some(&args.collection.path)),
+            Self::Completions(_) => ("completions", None),
+            Self::Man(_) => ("man", None),
+        }
+    }
+}
+
+fn seconds(text: &str) -> Result<std::time::Duration, String> {
+    let seconds: f64 = text.parse().map_err(|_| "not a number of seconds".to_owned())?;
+    std::time::Duration::try_from_secs_f64(seconds).map_err(|error| error.to_string())
+}

@@ -1,0 +1,154 @@
+//! The one place that turns errors into exit codes, messages and hints.
+
+use std::{io, path::Path};
+
+use crate::{
+    format::{FormatError, Kind},
+    inspect::{InspectError, io_code},
+    report::{ErrorReport, Exit, show_path},
+};
+
+/// Why a command could not do its work.
+#[derive(Debug)]
+pub enum Failure {
+    /// The collection could not be looked at.
+    Inspect(InspectError),
+    /// The result could not be written.
+    Output(io::Error),
+    /// A file that the command was told to write could not be written.
+    Target {
+        /// The file.
+        path: std::path::PathBuf,
+        /// Why.
+        error: io::Error,
+    },
+    /// The command line asks for something that does not go together.
+    Usage(String),
+    /// Ctrl-C.
+    Interrupted,
+}
+
+impl From<InspectError> for Failure {
+    fn from(error: InspectError) -> Self {
+        Self::Inspect(error)
+    }
+}
+
+impl From<io::Error> for Failure {
+    fn from(error: io::Error) -> Self {
+        Self::Output(error)
+    }
+}
+
+impl Failure {
+    /// The exit code.
+    pub fn exit(&self) -> Exit {
+        match self {
+            Self::Inspect(error) => match error {
+                InspectError::NotFound { .. }
+                | InspectError::NotADirectory { .. }
+                | InspectError::EmptyDirectory { .. }
+                | InspectError::NotACollection { .. }
+                | InspectError::NoManifest { .. }
+                | InspectError::NoSuchManifest { .. }
+                | InspectError::NoSuchSegment { .. } => Exit::NotACollection,
+                InspectError::NoUsableManifest { newer: true, .. } => Exit::Newer,
+                InspectError::NoUsableManifest { code, .. } if code.starts_with("io.") => Exit::Io,
+                InspectError::NoUsableManifest { .. } => Exit::NotACollection,
+                InspectError::Locked { .. } => Exit::Locked,
+                InspectError::Format { error, .. } => match error.kind {
+                    Kind::Newer => Exit::Newer,
+                    Kind::Io => Exit::Io,
+                    _ => Exit::NotACollection,
+                },
+                InspectError::Io { .. } => Exit::Io,
+            },
+            Self::Output(_) | Self::Target { .. } => Exit::Io,
+            Self::Usage(_) => Exit::Usage,
+            Self::Interrupted => Exit::Interrupted,
+        }
+    }
+
+    /// Code, message, hint and place.
+    pub fn report(&self) -> ErrorReport {
+        match self {
+            Self::Inspect(error) => inspect(error),
+            Self::Output(error) => report("io.output", format!("the result cannot be written: {error}"), None),
+            Self::Target { path, error } => {
+                let message = format!("{} cannot be written: {error}", path.display());
+                at(report("io.output", message, Some("choose another file, or make room")), path)
+            }
+            Self::Usage(message) => report("usage", message.clone(), Some("zvecctl --help lists commands and options")),
+            Self::Interrupted => report("interrupted", "interrupted; what was written so far is incomplete".into(), None),
+        }
+    }
+}
+
+fn inspect(error: &InspectError) -> ErrorReport {
+    let message = error.to_string();
+    match error {
+        InspectError::NotFound { path } => {
+            at(report("collection.not-found", message, Some("check the path; a collection is a directory")), path)
+        }
+        InspectError::NotADirectory { path } => {
+            let hint = "a collection is a directory; for a single manifest file use `zvecctl manifest dump FILE`";
+            at(report("collection.not-a-directory", message, Some(hint)), path)
+        }
+        InspectError::EmptyDirectory { path } => {
+            let hint = "nothing was ever written here, or everything has been removed; check the path and the mount";
+            at(report("collection.empty-directory", message, Some(hint)), path)
+        }
+        InspectError::NotACollection { path } => {
+            let hint = "give the directory that holds LOCK, manifest.<N>, idmap.<S> and the segment directories";
+            at(report("collection.not-a-collection", message, Some(hint)), path)
+        }
+        InspectError::NoManifest { path } => {
+            let hint = "`zvecctl files ls` shows what is there; a collection that died while it was created has no manifest yet";
+            at(report("manifest.none", message, Some(hint)), path)
+        }
+        InspectError::NoUsableManifest { path, code, offset, newer, .. } => {
+            let hint = if *newer {
+                "use a zvecctl that knows this release of zvec"
+            } else {
+                "do not open this collection with zvec, which may delete segments; `zvecctl manifest dump` shows what \
+                 still decodes, `zvecctl files ls` what is there"
+            };
+            ErrorReport { offset: *offset, ..at(report(code, message, Some(hint)), path) }
+        }
+        InspectError::NoSuchManifest { path, .. } => {
+            at(report("manifest.not-found", message, Some("`zvecctl manifest ls` lists those that exist")), path)
+        }
+        InspectError::NoSuchSegment { path, .. } => {
+            at(report("segment.not-found", message, Some("`zvecctl segments ls` lists those that exist")), path)
+        }
+        InspectError::Locked { path, .. } => {
+            let hint = "wait with --lock-timeout SECONDS, or read without the lock with --no-lock";
+            at(report("lock.held", message, Some(hint)), path)
+        }
+        InspectError::Format { path, error: FormatError { code, kind, offset, .. } } => {
+            let hint = match kind {
+                Kind::Newer => "use a zvecctl that knows this release of zvec",
+                Kind::Io => "check the device and the file system",
+                Kind::Unsupported => "this build cannot decode it; the file may be intact",
+                Kind::Truncated | Kind::Checksum | Kind::Malformed => "the file is damaged; keep it as it is",
+            };
+            ErrorReport { offset: Some(*offset), ..at(report(code, message, Some(hint)), path) }
+        }
+        InspectError::Io { path, source } => {
+            let hint = match io_code(source) {
+                "io.permission-denied" => "run as the user that owns the collection",
+                "io.symlink-loop" => "a symbolic link leads to itself; mend the link",
+                _ => "check the device and the file system",
+            };
+            at(report(io_code(source), message, Some(hint)), path)
+        }
+    }
+}
+
+fn report(code: &str, message: String, hint: Option<&str>) -> ErrorReport {
+    ErrorReport { code: code.to_owned(), message, hint: hint.map(str::to_owned), path: None, offset: None }
+}
+
+fn at(report: ErrorReport, path: &Path) -> ErrorReport {
+    ErrorReport { path: Some(show_path(path)), ..report }
+}

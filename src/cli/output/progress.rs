@@ -1,0 +1,36 @@
+//! Progress of long work, on stderr, only for people.
+
+use std::io::IsTerminal;
+
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+
+/// A progress bar that disappears when it is dropped.
+pub struct Progress(ProgressBar);
+
+impl Progress {
+    pub(super) fn new(what: &str, total: u64, quiet: bool) -> Self {
+        // When stdout is the terminal too, documents scroll there: a bar would be torn apart.
+        let visible = !quiet && std::io::stderr().is_terminal() && !std::io::stdout().is_terminal();
+        let bar = ProgressBar::with_draw_target(
+            Some(total),
+            if visible { ProgressDrawTarget::stderr_with_hz(10) } else { ProgressDrawTarget::hidden() },
+        );
+        let template = "{prefix} [{bar:30}] {human_pos}/{human_len} ({per_sec}, {eta} left)";
+        if let Ok(style) = ProgressStyle::with_template(template) {
+            bar.set_style(style.progress_chars("=> "));
+        }
+        bar.set_prefix(what.to_owned());
+        Self(bar)
+    }
+
+    /// Counts `units` more as done.
+    pub fn add(&self, units: u64) {
+        self.0.inc(units);
+    }
+}
+
+impl Drop for Progress {
+    fn drop(&mut self) {
+        self.0.finish_and_clear();
+    }
+}

@@ -1,0 +1,44 @@
+//! JSON Schemas of every output.
+
+use schemars::{JsonSchema, SchemaGenerator, generate::SchemaSettings};
+use serde_json::Value;
+
+use crate::{
+    format::schema_file::SchemaFile,
+    report::{
+        Envelope,
+        documents::{DocsReport, Document, ExportSummary},
+        files::FileList,
+        idmap::{DeletedReport, IdMapReport},
+        manifest::{ManifestDiff, ManifestDump, ManifestList},
+        segments::{SegmentDetail, SegmentList},
+        wal::{WalList, WalRecordLine},
+    },
+};
+
+/// File name and content of the schema of every output, as kept in `docs/schemas/`.
+pub fn all() -> Vec<(String, Value)> {
+    vec![
+        schema::<Envelope<ManifestDump>>("manifest-dump"),
+        schema::<Envelope<ManifestList>>("manifest-ls"),
+        schema::<Envelope<ManifestDiff>>("manifest-diff"),
+        schema::<Envelope<SegmentList>>("segments-ls"),
+        schema::<Envelope<SegmentDetail>>("segments-show"),
+        schema::<Envelope<FileList>>("files-ls"),
+        schema::<Envelope<SchemaFile>>("schema-show"),
+        schema::<Envelope<WalList>>("wal-ls"),
+        schema::<WalRecordLine>("wal-dump-line"),
+        schema::<Envelope<IdMapReport>>("idmap-get"),
+        schema::<Envelope<IdMapReport>>("idmap-dump"),
+        schema::<Envelope<DeletedReport>>("deleted-ls"),
+        schema::<Envelope<DocsReport>>("docs-get"),
+        schema::<Envelope<ExportSummary>>("export"),
+        schema::<Document>("document"),
+        schema::<SchemaFile>("schema-file"),
+    ]
+}
+
+fn schema<T: JsonSchema>(name: &str) -> (String, Value) {
+    let generator = SchemaGenerator::new(SchemaSettings::draft2020_12().for_serialize());
+    (format!("{name}.json"), generator.into_root_schema_for::<T>().to_value())
+}

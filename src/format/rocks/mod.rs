@@ -1,0 +1,39 @@
+//! RocksDB directories, read without RocksDB: id map, scalar indexes and full-text indexes.
+//!
+//! zvec embeds RocksDB 8.1.1; tables of format versions 0 to 7 are read. The byte maps are in the modules:
+//!
+//! | module | bytes |
+//! |---|---|
+//! | [`db`] | the directory: which files there are and which of them count |
+//! | [`log`] | record logs: MANIFEST and write-ahead log |
+//! | [`edit`] | the records of a MANIFEST; [`version`] replays them |
+//! | [`batch`] | the records of a write-ahead log |
+//! | [`table`] | tables: [`footer`], [`properties`], index |
+//! | [`block`] | blocks: checksum; [`decompress`], [`entries`] |
+//! | [`key`] | internal keys |
+//!
+//! [`Db`] reads block by block: a damaged block costs its own keys, and whatever it may have held is answered with
+//! [`Lookup::Unknown`] or a [`Row`] that is not `certain`, never with "absent".
+
+pub mod batch;
+pub mod block;
+pub mod db;
+pub mod decompress;
+pub mod edit;
+pub mod entries;
+pub mod footer;
+pub mod key;
+pub mod log;
+pub mod properties;
+pub mod read;
+mod salvage;
+pub mod scan;
+pub mod table;
+pub mod version;
+mod xxhash;
+
+pub use db::{Db, Directory, Family, Fault, LiveTable};
+pub use key::{Comparator, KeyRange, ValueType, Version};
+pub use read::{Entry, Lookup};
+pub use scan::{Row, Scan, StoredVersion, Versions};
+pub use table::{Table, TableCheck, TableFault, TableHints};

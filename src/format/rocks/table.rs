@@ -1,0 +1,481 @@
+//! Block-based tables: `NNNNNN.sst`.
+//!
+//! ```text
+//! data blocks | meta blocks: [filter] [index partitions] index [compression dictionary] [range deletions] properties |
+//! metaindex block | footer
+//! ```
+//! The metaindex names the meta blocks: `rocksdb.properties`, `rocksdb.range_del`, `rocksdb.compression_dict`,
+//! `fullfilter.<policy>`, `partitionedfilter.<policy>`, `filter.<policy>`, `rocksdb.hashindex.*`, and from format version 6
+//! on `rocksdb.index`. An index of type 2 has two levels: its blocks are index blocks of the same encoding.
+//!
+//! Every block is read by itself, so a damaged one costs its own keys. If the index is lost the data blocks are found again by
+//! their checksums ([`salvage`](super::salvage)).
+
+use std::cmp::Ordering;
+
+use super::block::{Block, BlockFormat, BlockHandle};
+use super::entries::{IndexEntry, IndexLayout};
+use super::footer::Footer;
+use super::key::{Comparator, KeyRange, ValueType, Version};
+use super::properties::Properties;
+use super::salvage;
+use crate::format::{FormatError, Result, Source};
+
+const INDEX_TWO_LEVEL: u64 = 2;
+const INDEX_FIRST_KEY: u64 = 3;
+
+/// Damage within a table and the keys that it may have cost.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TableFault {
+    /// What is wrong, and where in the file.
+    pub error: FormatError,
+    /// User keys that may be lost or stale; `None` if no key is touched (a damaged filter, say).
+    pub keys: Option<KeyRange>,
+}
+
+/// A table opened for reading. Opening reads footer, metaindex, properties, index and range deletions.
+#[derive(Debug)]
+pub struct Table<S> {
+    source: S,
+    format: BlockFormat,
+    footer: Option<Footer>,
+    meta: Vec<(Vec<u8>, BlockHandle)>,
+    properties: Properties,
+    comparator: Comparator,
+    index: Vec<IndexEntry>,
+    /// Index keys are really in order and bound their blocks, so a lookup may trust them.
+    index_trusted: bool,
+    range_deletions: Vec<Version>,
+    faults: Vec<TableFault>,
+    global_sequence: Option<u64>,
+}
+
+/// What is known of a table from elsewhere (the MANIFEST) when it is opened.
+#[derive(Debug, Clone, Default)]
+pub struct TableHints {
+    /// Comparator to use when the properties are lost.
+    pub comparator: Option<Comparator>,
+    /// Largest sequence number: that of all entries of an ingested file.
+    pub largest_sequence: Option<u64>,
+}
+
+/// What one pass over all blocks of a table found.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct TableCheck {
+    /// Data blocks that the index names.
+    pub data_blocks: u64,
+    /// Entries read, range deletions included.
+    pub entries: u64,
+    /// Deletions among them, range deletions included.
+    pub deletions: u64,
+    /// Merge operands among them.
+    pub merge_operands: u64,
+    /// Bytes of internal keys read.
+    pub raw_key_size: u64,
+    /// Bytes of values read.
+    pub raw_value_size: u64,
+    /// What the properties say `entries` should be.
+    pub stored_entries: Option<u64>,
+    /// First and last user key read.
+    pub smallest: Option<Vec<u8>>,
+    /// Last user key read.
+    pub largest: Option<Vec<u8>>,
+    /// Smallest sequence number read.
+    pub smallest_sequence: Option<u64>,
+    /// Largest sequence number read.
+    pub largest_sequence: Option<u64>,
+    /// Every fault, those of opening included.
+    pub faults: Vec<TableFault>,
+}
+
+impl<S: Source> Table<S> {
+    /// Opens a table. Fails only if nothing of it can be read; lesser damage is in [`faults`](Self::faults).
+    pub fn open(source: S, hints: &TableHints) -> Result<Self> {
+        let footer = match Footer::read(&source) {
+            Ok(footer) => footer,
+            Err(error) => return Self::salvaged(source, error, hints),
+        };
+        let format = BlockFormat {
+            format_version: footer.format_version,
+            checksum: footer.checksum,
+            base_context: footer.base_context,
+            dictionary: None,
+        };
+        let mut table = Self {
+            source,
+            format,
+            footer: Some(footer),
+            meta: Vec::new(),
+            properties: Properties::default(),
+            comparator: hints.comparator.unwrap_or_default(),
+            index: Vec::new(),
+            index_trusted: true,
+            range_deletions: Vec::new(),
+            faults: Vec::new(),
+            global_sequence: None,
+        };
+        table.read_meta(footer, hints);
+        table.read_index(footer);
+        Ok(table)
+    }
+
+    /// A table whose footer is gone: what is left are the data blocks that can be recognised.
+    fn salvaged(source: S, error: FormatError, hints: &TableHints) -> Result<Self> {
+        let recoverable = matches!(error.kind, crate::format::Kind::Malformed | crate::format::Kind::Truncated);
+        let Some((format, found)) = Some(()).filter(|()| recoverable).and_then(|()| salvage::without_footer(&source))
+        else {
+            return Err(error);
+        };
+        let mut table = Self {
+            source,
+            format,
+            footer: None,
+            meta: Vec::new(),
+            properties: Properties::default(),
+            comparator: hints.comparator.unwrap_or_default(),
+            index: Vec::new(),
+            index_trusted: false,
+            range_deletions: Vec::new(),
+            faults: Vec::new(),
+            global_sequence: None,
+        };
+        table.adopt_salvage(error, found);
+        Ok(table)
+    }
+
+    fn adopt_salvage(&mut self, mut error: FormatError, found: salvage::Salvaged) {
+        error.detail = format!(
+            "{}; {} data blocks found by their checksums, {} bytes before the last of them not recognised",
+            error.detail,
+            found.blocks.len(),
+            found.unrecognised
+        );
+        self.index = found.blocks;
+        self.index_trusted = false;
+        self.faults.push(TableFault { error, keys: Some(KeyRange::default()) });
+    }
+
+    fn read_meta(&mut self, footer: Footer, hints: &TableHints) {
+        match Block::read(&self.source, footer.metaindex, &self.format).and_then(|block| block.pairs()) {
+            Ok(pairs) => {
+                for (name, value) in pairs {
+                    let mut cursor =
+                        crate::format::cursor::Cursor::new(&value, footer.metaindex.offset, "sst.bad-metaindex");
+                    match BlockHandle::decode(&mut cursor) {
+                        Ok(handle) => self.meta.push((name, handle)),
+                        Err(error) => self.faults.push(TableFault { error, keys: None }),
+                    }
+                }
+            }
+            // The range-deletion block, if there was one, cannot be found now.
+            Err(error) => self.faults.push(TableFault { error, keys: Some(KeyRange::default()) }),
+        }
+        let properties = self.meta_handle(b"rocksdb.properties").or_else(|| self.meta_handle(b"rocksdb.stats"));
+        if let Some(handle) = properties {
+            match Block::read(&self.source, handle, &self.format).and_then(|block| block.pairs()) {
+                Ok(pairs) => self.properties = Properties::new(pairs),
+                Err(error) => self.faults.push(TableFault { error, keys: None }),
+            }
+        }
+        if let Some(name) = self.properties.comparator() {
+            match Comparator::from_name(name) {
+                Some(comparator) => self.comparator = comparator,
+                None if hints.comparator.is_none() => {
+                    let detail = format!("comparator {:?} is not known", String::from_utf8_lossy(name));
+                    let error = FormatError::unsupported("sst.unknown-comparator", 0, detail);
+                    self.index_trusted = false;
+                    self.faults.push(TableFault { error, keys: None });
+                }
+                None => {}
+            }
+        }
+        if self.properties.fixed("rocksdb.external_sst_file.version") == Some(2) {
+            let stored = self.properties.fixed("rocksdb.external_sst_file.global_seqno").unwrap_or_default();
+            self.global_sequence = Some(if stored == 0 { hints.largest_sequence.unwrap_or_default() } else { stored });
+        }
+        if let Some(handle) = self.meta_handle(b"rocksdb.compression_dict") {
+            match Block::read(&self.source, handle, &self.format) {
+                Ok(block) => self.format.dictionary = Some(block.contents),
+                Err(error) => self.faults.push(TableFault { error, keys: None }),
+            }
+        }
+        if let Some(handle) = self.meta_handle(b"rocksdb.range_del") {
+            match self.versions_at(handle) {
+                Ok(versions) => self.range_deletions = versions,
+                Err(error) => self.faults.push(TableFault { error, keys: Some(KeyRange::default()) }),
+            }
+        }
+    }
+
+    fn read_index(&mut self, footer: Footer) {
+        let layout = self.index_layout(footer.format_version);
+        let read = footer
+            .index
+            .or_else(|| self.meta_handle(b"rocksdb.index"))
+            .ok_or_else(|| {
+                let detail = "the metaindex names no index block";
+                FormatError::malformed("sst.no-index", footer.metaindex.offset, detail)
+            })
+            .and_then(|handle| Block::read(&self.source, handle, &self.format))
+            .and_then(|block| block.index_entries(layout));
+        let top = match read {
+            Ok(top) => top,
+            Err(error) => return self.rebuild_index(error),
+        };
+        if self.properties.is_empty() {
+            self.index_trusted = false;
+        }
+        if self.properties.fixed("rocksdb.block.based.table.index.type") != Some(INDEX_TWO_LEVEL) {
+            self.index = top;
+        } else {
+            let mut lower = None;
+            for partition in top {
+                let block = Block::read(&self.source, partition.handle, &self.format);
+                match block.and_then(|block| block.index_entries(layout)) {
+                    Ok(entries) => self.index.extend(entries),
+                    Err(error) => {
+                        let keys = KeyRange { lower: lower.clone(), upper: Some(partition.key.clone()) };
+                        self.faults.push(TableFault { error, keys: Some(keys) });
+                    }
+                }
+                lower = Some(partition.key);
+            }
+        }
+        let ascending = self.index.is_sorted_by(|a, b| self.comparator.compare(&a.key, &b.key).is_le());
+        if self.index_trusted && !ascending {
+            self.index_trusted = false;
+            let offset = footer.index.map_or(footer.metaindex.offset, |handle| handle.offset);
+            let error = FormatError::malformed("sst.index-order", offset, "the keys of the index do not ascend");
+            self.faults.push(TableFault { error, keys: None });
+        }
+    }
+
+    fn rebuild_index(&mut self, error: FormatError) {
+        let end = self.meta.iter().map(|(_, handle)| handle.offset);
+        let footer = self.footer.into_iter();
+        let end =
+            end.chain(footer.clone().map(|f| f.metaindex.offset)).chain(footer.filter_map(|f| Some(f.index?.offset)));
+        let end = end.min().unwrap_or(u64::MAX).min(self.source.size());
+        let found = salvage::data_blocks(&self.source, &self.format, end, self.comparator);
+        self.adopt_salvage(error, found);
+    }
+
+    fn index_layout(&self, format_version: u32) -> IndexLayout {
+        let flag = |name| self.properties.number(name).map(|value| value != 0);
+        let kind = self.properties.fixed("rocksdb.block.based.table.index.type");
+        if self.properties.is_empty() {
+            // What RocksDB's defaults lead to; an index of another encoding fails to decode and is rebuilt.
+            return IndexLayout {
+                delta_values: format_version >= 4,
+                user_keys: format_version >= 3,
+                first_keys: false,
+            };
+        }
+        IndexLayout {
+            delta_values: flag("rocksdb.index.value.is.delta.encoded").unwrap_or(false),
+            user_keys: flag("rocksdb.index.key.is.user.key").unwrap_or(false),
+            first_keys: kind == Some(INDEX_FIRST_KEY),
+        }
+    }
+
+    /// The bytes of the table.
+    pub fn source(&self) -> &S {
+        &self.source
+    }
+
+    /// The footer, unless it is lost.
+    pub fn footer(&self) -> Option<&Footer> {
+        self.footer.as_ref()
+    }
+
+    /// The meta blocks, by name.
+    pub fn meta_blocks(&self) -> &[(Vec<u8>, BlockHandle)] {
+        &self.meta
+    }
+
+    /// The meta block `name`.
+    pub fn meta_handle(&self, name: &[u8]) -> Option<BlockHandle> {
+        self.meta.iter().find(|(stored, _)| stored == name).map(|(_, handle)| *handle)
+    }
+
+    /// Name and place of the filter, if there is one.
+    pub fn filter(&self) -> Option<(&[u8], BlockHandle)> {
+        let prefixes: [&[u8]; 3] = [b"fullfilter.", b"partitionedfilter.", b"filter."];
+        let found = self.meta.iter().find(|(name, _)| prefixes.iter().any(|prefix| name.starts_with(prefix)))?;
+        Some((&found.0, found.1))
+    }
+
+    /// The properties; empty if they are lost.
+    pub fn properties(&self) -> &Properties {
+        &self.properties
+    }
+
+    /// Order of the user keys.
+    pub fn comparator(&self) -> Comparator {
+        self.comparator
+    }
+
+    /// The data blocks, in key order.
+    pub fn index(&self) -> &[IndexEntry] {
+        &self.index
+    }
+
+    /// The range deletions, as stored.
+    pub fn range_deletions(&self) -> &[Version] {
+        &self.range_deletions
+    }
+
+    /// What was wrong when the table was opened.
+    pub fn faults(&self) -> &[TableFault] {
+        &self.faults
+    }
+
+    /// Entries of data block `number`, or why it cannot be read and which keys it may have held.
+    pub fn block(&self, number: usize) -> std::result::Result<Vec<Version>, TableFault> {
+        let Some(entry) = self.index.get(number) else {
+            return Ok(Vec::new());
+        };
+        self.versions_at(entry.handle).map_err(|error| TableFault { error, keys: Some(self.block_keys(number)) })
+    }
+
+    /// Keys that data block `number` may hold, by its index entry and the one before.
+    pub fn block_keys(&self, number: usize) -> KeyRange {
+        if !self.index_trusted {
+            return KeyRange::default();
+        }
+        let entry = self.index.get(number);
+        let previous = number.checked_sub(1).and_then(|number| self.index.get(number));
+        let lower = entry.and_then(|entry| entry.first_key.clone()).or_else(|| previous.map(|e| e.key.clone()));
+        // The last index key may be above or (shortened by other rules) anywhere beyond the last key: it is still a bound.
+        KeyRange { lower, upper: entry.map(|entry| entry.key.clone()) }
+    }
+
+    /// All versions of `key` in the data blocks, newest first, and the damaged blocks that may hold more.
+    pub fn versions_of(&self, key: &[u8]) -> (Vec<Version>, Vec<TableFault>) {
+        let mut versions = Vec::new();
+        let mut faults: Vec<_> = self.faults.iter().filter(|fault| self.touches(fault, key)).cloned().collect();
+        let first = if self.index_trusted {
+            self.index.partition_point(|entry| self.comparator.compare(&entry.key, key) == Ordering::Less)
+        } else {
+            0
+        };
+        for (number, entry) in self.index.iter().enumerate().skip(first) {
+            match self.block(number) {
+                Ok(block) => versions.extend(block.into_iter().filter(|version| version.key == key)),
+                Err(fault) if self.touches(&fault, key) => faults.push(fault),
+                Err(_) => {}
+            }
+            if self.index_trusted && self.comparator.compare(&entry.key, key) == Ordering::Greater {
+                break;
+            }
+        }
+        (versions, faults)
+    }
+
+    fn touches(&self, fault: &TableFault, key: &[u8]) -> bool {
+        fault.keys.as_ref().is_some_and(|keys| keys.contains(self.comparator, key))
+    }
+
+    fn versions_at(&self, handle: BlockHandle) -> Result<Vec<Version>> {
+        let mut versions = Block::read(&self.source, handle, &self.format)?.versions()?;
+        if let Some(sequence) = self.global_sequence {
+            versions.iter_mut().for_each(|version| version.sequence = sequence);
+        }
+        Ok(versions)
+    }
+
+    /// Reads every block of the table, meta blocks included, and counts.
+    pub fn check(&self) -> TableCheck {
+        let mut check = TableCheck {
+            data_blocks: self.index.len() as u64,
+            stored_entries: self.properties.num_entries(),
+            faults: self.faults.clone(),
+            ..TableCheck::default()
+        };
+        let mut last: Option<(Vec<u8>, u64)> = None;
+        for number in 0..self.index.len() {
+            match self.block(number) {
+                Ok(versions) => {
+                    for version in &versions {
+                        self.check_order(number, version, &mut last, &mut check);
+                        check.count(version);
+                    }
+                }
+                Err(fault) => check.faults.push(fault),
+            }
+        }
+        self.range_deletions.iter().for_each(|version| check.count(version));
+        for (name, handle) in &self.meta {
+            let already: [&[u8]; 5] = [
+                b"rocksdb.properties",
+                b"rocksdb.range_del",
+                b"rocksdb.compression_dict",
+                b"rocksdb.index",
+                b"rocksdb.stats",
+            ];
+            if !already.contains(&name.as_slice())
+                && let Err(error) = Block::read(&self.source, *handle, &self.format)
+            {
+                check.faults.push(TableFault { error, keys: None });
+            }
+        }
+        if let Some(stored) = check.stored_entries
+            && stored != check.entries
+            && check.faults.is_empty()
+        {
+            let detail = format!("{} entries read, the properties say {stored}", check.entries);
+            let offset = self.meta_handle(b"rocksdb.properties").map_or(0, |handle| handle.offset);
+            let error = FormatError::malformed("sst.entry-count", offset, detail);
+            check.faults.push(TableFault { error, keys: None });
+        }
+        check
+    }
+
+    fn check_order(&self, number: usize, version: &Version, last: &mut Option<(Vec<u8>, u64)>, check: &mut TableCheck) {
+        let offset = self.index.get(number).map_or(0, |entry| entry.handle.offset);
+        let mut fault = |code, detail: String| {
+            let error = FormatError::malformed(code, offset, detail);
+            check.faults.push(TableFault { error, keys: None });
+        };
+        let packed = version.sequence << 8 | u64::from(version.kind.byte());
+        let ordered = last.as_ref().is_none_or(|(key, before)| match self.comparator.compare(key, &version.key) {
+            Ordering::Less => true,
+            Ordering::Equal => *before > packed,
+            Ordering::Greater => false,
+        });
+        if !ordered {
+            let sequence = version.sequence;
+            fault("sst.key-order", format!("the key with sequence {sequence} is not above the one before it"));
+        } else if self.index_trusted && !self.within_bound(number, &version.key) {
+            fault("sst.index-bound", "the block holds a key above its index key".to_owned());
+        }
+        *last = Some((version.key.clone(), packed));
+    }
+
+    fn within_bound(&self, number: usize, key: &[u8]) -> bool {
+        self.index.get(number).is_none_or(|entry| self.comparator.compare(key, &entry.key).is_le())
+    }
+}
+
+impl TableCheck {
+    fn count(&mut self, version: &Version) {
+        self.entries = self.entries.saturating_add(1);
+        self.raw_key_size = self.raw_key_size.saturating_add(version.key.len() as u64).saturating_add(8);
+        self.raw_value_size = self.raw_value_size.saturating_add(version.value.len() as u64);
+        if version.kind.is_deletion() || version.kind == ValueType::RangeDeletion {
+            self.deletions = self.deletions.saturating_add(1);
+        }
+        if version.kind == ValueType::Merge {
+            self.merge_operands = self.merge_operands.saturating_add(1);
+        }
+        let sequence = version.sequence;
+        self.smallest_sequence = Some(self.smallest_sequence.map_or(sequence, |least| least.min(sequence)));
+        self.largest_sequence = Some(self.largest_sequence.map_or(sequence, |most| most.max(sequence)));
+        if version.kind != ValueType::RangeDeletion {
+            if self.smallest.is_none() {
+                self.smallest = Some(version.key.clone());
+            }
+            self.largest = Some(version.key.clone());
+        }
+    }
+}

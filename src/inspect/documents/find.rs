@@ -1,0 +1,173 @@
+//! Finding single documents by primary key.
+
+use std::{collections::HashMap, ops::ControlFlow};
+
+use crate::{
+    format::forward::{DOC_ID_COLUMN, UID_COLUMN},
+    report::Finding,
+};
+
+use super::{
+    super::{idmap::Mapped, view::segments_of},
+    Document, Documents,
+    forward::BlockReader,
+    segment::SegmentReader,
+};
+
+/// What was found under a primary key.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Found {
+    /// The live document.
+    Document(Box<Document>),
+    /// There is no live document with that key.
+    Absent,
+    /// There should be one, and it cannot be read. Its document id.
+    Unreadable(Option<u64>),
+}
+
+/// What a key leads to, before the document is read.
+enum Target {
+    DocId(u64),
+    Absent,
+    /// The id map cannot tell: the forward blocks are searched for the key.
+    Search,
+}
+
+impl Documents<'_> {
+    /// Finds the live documents with the given primary keys, in that order. The WAL has the last word, then the id map; where that is damaged the
+    /// forward blocks are searched.
+    pub fn find(&mut self, pks: &[Vec<u8>]) -> Vec<Found> {
+        let targets: Vec<_> = pks.iter().map(|pk| self.target(pk)).collect();
+        let mut by_id: HashMap<u64, Document> = HashMap::new();
+        let ids: Vec<u64> = targets
+            .iter()
+            .filter_map(|target| match target {
+                Target::DocId(id) => Some(*id),
+                _ => None,
+            })
+            .collect();
+        let searched: Vec<&[u8]> = pks
+            .iter()
+            .zip(&targets)
+            .filter(|(_, target)| matches!(target, Target::Search))
+            .map(|(pk, _)| pk.as_slice())
+            .collect();
+        self.collect(&ids, &searched, &mut by_id);
+
+        let mut by_pk: HashMap<&[u8], &Document> = HashMap::new();
+        for document in by_id.values().filter(|document| !document.deleted) {
+            by_pk.entry(&document.pk).and_modify(|other| {
+                if document.doc_id > other.doc_id {
+                    *other = document;
+                }
+            })
+            .or_insert(document);
+        }
+        let found = pks.iter().zip(&targets).map(|(pk, target)| match target {
+            Target::Absent => Found::Absent,
+            Target::DocId(id) => match by_id.get(id) {
+                Some(document) if document.pk == *pk => Found::Document(Box::new(document.clone())),
+                Some(document) => {
+                    let other = String::from_utf8_lossy(&document.pk).into_owned();
+                    let detail = format!("the id map gives document {id}, whose forward row has the key {other}");
+                    self.findings.add(Finding::error("idmap.wrong-document", detail).at(&self.id_map.path));
+                    Found::Unreadable(Some(*id))
+                }
+                None => {
+                    let detail = format!("the id map gives document {id}, which no readable forward row has");
+                    self.findings.add(
+                        Finding::error("idmap.dangling", detail)
+                            .at(&self.id_map.path)
+                            .loses(crate::report::Loss::Possible, Some(1)),
+                    );
+                    Found::Unreadable(Some(*id))
+                }
+            },
+            Target::Search => match by_pk.get(pk.as_slice()) {
+                Some(document) => Found::Document(Box::new((*document).clone())),
+                None => Found::Absent,
+            },
+        });
+        found.collect()
+    }
+
+    fn target(&self, pk: &[u8]) -> Target {
+        match self.overlay.latest(pk) {
+            Some(Some(id)) => return Target::DocId(id),
+            Some(None) => return Target::Absent,
+            None => {}
+        }
+        match self.id_map.get(pk, &self.findings) {
+            // A key whose document is deleted: left behind by a delete by filter.
+            Mapped::To(id) if self.deleted.contains(id) => Target::Absent,
+            Mapped::To(id) => Target::DocId(id),
+            Mapped::Absent => Target::Absent,
+            Mapped::Unknown(_) => Target::Search,
+        }
+    }
+
+    /// Reads the documents with the given ids, and the live ones with the given keys.
+    fn collect(&mut self, ids: &[u64], pks: &[&[u8]], into: &mut HashMap<u64, Document>) {
+        let mut wanted: std::collections::HashSet<u64> = ids.iter().copied().collect();
+        for segment in segments_of(self.manifest) {
+            let holds = self.ids_in(segment, &mut wanted, pks);
+            if holds.is_empty() {
+                continue;
+            }
+            let deleted = &self.deleted;
+            let mut reader = SegmentReader::open(self.view, segment, &self.fields, &self.findings);
+            let is_wanted = |id: u64| holds.contains(&id).then(|| deleted.contains(id));
+            let flow = reader.each(&is_wanted, &mut |document| {
+                into.insert(document.doc_id, document);
+                ControlFlow::Continue(())
+            });
+            debug_assert!(flow.is_continue());
+        }
+        let flow = self.each_of_wal(&mut |document| {
+            if wanted.contains(&document.doc_id) || pks.contains(&document.pk.as_slice()) {
+                into.insert(document.doc_id, document);
+            }
+            ControlFlow::Continue(())
+        });
+        debug_assert!(flow.is_continue());
+    }
+
+    /// Which wanted document ids a segment holds, by its id columns alone; keys that are searched for are added to `wanted`.
+    fn ids_in(
+        &self,
+        segment: super::super::SegmentRef<'_>,
+        wanted: &mut std::collections::HashSet<u64>,
+        pks: &[&[u8]],
+    ) -> std::collections::HashSet<u64> {
+        let mut holds = std::collections::HashSet::new();
+        for block in segment.row_blocks() {
+            let documents = u64::from(block.doc_count);
+            let Some(path) = segment.block_path(block) else { continue };
+            let Some(rows) = BlockReader::open(self.view, &path, documents, &self.findings) else { continue };
+            let file = rows.file();
+            let Some((ids, keys)) = file.column_index(DOC_ID_COLUMN).zip(file.column_index(UID_COLUMN)) else { continue };
+            let projection = if pks.is_empty() { vec![ids] } else { vec![ids, keys] };
+            for batch in file.batches(Some(&projection)) {
+                // A damaged batch tells itself when the segment is read.
+                let Ok(records) = batch.records else { continue };
+                let Ok(ids) = rows.doc_ids(&records, 0) else { continue };
+                for (row, id) in ids.values().iter().copied().enumerate() {
+                    let by_key = !pks.is_empty() && {
+                        let key = records.columns().get(1).and_then(|array| {
+                            crate::format::forward::value_at(array.as_ref(), row).ok()
+                        });
+                        matches!(key, Some(crate::format::value::Value::Bytes(key)) if pks.contains(&key.as_slice()))
+                            && !self.deleted.contains(id)
+                    };
+                    if by_key {
+                        wanted.insert(id);
+                    }
+                    if wanted.contains(&id) {
+                        holds.insert(id);
+                    }
+                }
+            }
+        }
+        holds
+    }
+}

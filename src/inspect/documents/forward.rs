@@ -1,0 +1,140 @@
+//! Rows of one forward block, a batch at a time.
+
+use std::path::{Path, PathBuf};
+
+use arrow_array::{Array, RecordBatch, UInt64Array};
+
+use crate::{
+    format::{
+        FormatError,
+        forward::{Encoding, ForwardFile, value_at},
+        value::Value,
+    },
+    report::{Finding, Loss},
+};
+
+use super::{
+    super::{Findings, View, findings::losing},
+    Cell,
+};
+
+/// A forward block, open at one batch.
+pub struct BlockReader {
+    path: PathBuf,
+    file: ForwardFile,
+    findings: Findings,
+    current: Option<Loaded>,
+}
+
+struct Loaded {
+    index: usize,
+    first_row: u64,
+    records: Option<RecordBatch>,
+}
+
+impl BlockReader {
+    /// Opens a block; `documents` is how many rows are at stake if that fails.
+    pub fn open(view: &View, path: &Path, documents: u64, findings: &Findings) -> Option<Self> {
+        let opened = view.source(path).and_then(|source| {
+            ForwardFile::open(source, encoding_of(path)).map_err(|error| super::super::findings::from_format(path, &error))
+        });
+        match opened {
+            Ok(file) => {
+                for fault in file.faults() {
+                    // The batches are there all the same; what of them cannot be read tells itself.
+                    findings.add(losing(path, fault, Loss::None, None));
+                }
+                Some(Self { path: path.to_owned(), file, findings: findings.clone(), current: None })
+            }
+            Err(finding) => {
+                findings.add(finding.loses(Loss::Certain, Some(documents)));
+                None
+            }
+        }
+    }
+
+    /// The file.
+    pub fn file(&self) -> &ForwardFile {
+        &self.file
+    }
+
+    /// Its path, relative to the collection.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Rows that each batch claims, with the position of its first row where that is known.
+    pub fn batches(&self) -> Vec<(Option<u64>, Option<u64>)> {
+        self.file.batch_infos().iter().map(|info| (info.first_row, info.rows)).collect()
+    }
+
+    /// Loads a batch; `None` if it cannot be read, which is a finding then.
+    pub fn load(&mut self, index: usize) -> Option<&RecordBatch> {
+        if self.current.as_ref().is_none_or(|loaded| loaded.index != index) {
+            let info = self.file.batch_infos().get(index)?;
+            let (first_row, rows) = (info.first_row.unwrap_or(0), info.rows);
+            let records = match self.file.read_batch(index, None) {
+                Ok(records) => Some(records),
+                Err(error) => {
+                    self.findings.add(losing(&self.path, &error, Loss::Certain, rows));
+                    None
+                }
+            };
+            self.current = Some(Loaded { index, first_row, records });
+        }
+        self.current.as_ref()?.records.as_ref()
+    }
+
+    /// The value of a column in a row of the block, which need not be in the batch at hand.
+    pub fn value(&mut self, column: usize, row: u64) -> Cell {
+        let loaded = self.current.as_ref().is_some_and(|loaded| {
+            let rows = loaded.records.as_ref().map_or(0, |records| records.num_rows() as u64);
+            (loaded.first_row..loaded.first_row.saturating_add(rows)).contains(&row)
+        });
+        if !loaded {
+            let holds = |(first, rows): &(Option<u64>, Option<u64>)| {
+                first.zip(*rows).is_some_and(|(first, rows)| (first..first.saturating_add(rows)).contains(&row))
+            };
+            let Some(index) = self.batches().iter().position(holds) else {
+                let detail = format!("row {row} is beyond the end of the block");
+                let finding = Finding::error("forward.row-missing", detail).at(&self.path);
+                self.findings.add(finding.loses(Loss::Certain, None));
+                return Cell::Unreadable;
+            };
+            self.load(index);
+        }
+        let Some(Loaded { first_row, records: Some(records), .. }) = &self.current else { return Cell::Unreadable };
+        let row = usize::try_from(row.saturating_sub(*first_row)).unwrap_or(usize::MAX);
+        let value = records.columns().get(column).map(|array| value_at(array.as_ref(), row));
+        match value {
+            Some(Ok(value)) => Cell::Value(value),
+            Some(Err(error)) => {
+                self.findings.add(losing(&self.path, &error, Loss::Certain, Some(1)));
+                Cell::Unreadable
+            }
+            None => Cell::Unreadable,
+        }
+    }
+
+    /// The document ids of a batch.
+    pub fn doc_ids(&self, records: &RecordBatch, column: usize) -> Result<UInt64Array, FormatError> {
+        let array = records.columns().get(column).and_then(|array| array.as_any().downcast_ref::<UInt64Array>().cloned());
+        array.ok_or_else(|| FormatError::malformed("forward.doc-id-type", 0, "the document id column is not uint64"))
+    }
+}
+
+/// The file format that a block's name promises.
+pub fn encoding_of(path: &Path) -> Encoding {
+    match path.extension().and_then(|end| end.to_str()) {
+        // Some("parquet") => Encoding::Parquet,
+        _ => Encoding::Ipc,
+    }
+}
+
+/// Bytes of a value that should be text; anything else is empty.
+pub fn bytes(cell: Cell) -> Option<Vec<u8>> {
+    match cell {
+        Cell::Value(Value::Bytes(bytes)) => Some(bytes),
+        _ => None,
+    }
+}

@@ -1,0 +1,141 @@
+//! The id map: primary key to document id.
+
+use std::path::{Path, PathBuf};
+
+use crate::{
+    format::{
+        FormatError, Kind, Result as FormatResult, Source, idmap,
+        manifest::Manifest,
+        rocks::{Db, Directory, Entry, Fault, Lookup},
+    },
+    report::{Finding, Loss},
+    vfs::FileType,
+};
+
+use super::{
+    View,
+    findings::{from_format, in_directory},
+    names,
+};
+
+/// A directory of the collection, as RocksDB's formats want it.
+pub struct DatabaseDir<'a> {
+    /// The collection.
+    pub view: &'a View,
+    /// The directory, relative to the collection.
+    pub path: &'a Path,
+}
+
+impl Directory for DatabaseDir<'_> {
+    fn names(&self) -> FormatResult<Vec<String>> {
+        let entries = self.view.vfs().list(&self.view.root().join(self.path)).map_err(|error| read_error(&error))?;
+        let files = entries.into_iter().filter(|entry| {
+            entry.metadata.as_ref().map_or(true, |found| found.file_type != FileType::Dir)
+        });
+        Ok(files.filter_map(|entry| entry.name.into_string().ok()).collect())
+    }
+
+    fn open(&self, name: &str) -> FormatResult<Box<dyn Source>> {
+        let path = self.view.root().join(self.path).join(name);
+        let opened = super::FileSource::open(self.view.vfs().as_ref(), &path);
+        opened.map(|source| Box::new(source) as Box<dyn Source>).map_err(|error| read_error(&error))
+    }
+}
+
+fn read_error(error: &std::io::Error) -> FormatError {
+    FormatError { code: super::io_code(error), kind: Kind::Io, offset: 0, detail: error.to_string() }
+}
+
+/// A fault in a RocksDB directory as a finding about its file.
+pub fn fault_finding(dir: &Path, fault: &Fault) -> Finding {
+    let finding = from_format(&in_directory(dir, &fault.file), &fault.error);
+    let loss = if fault.keys.is_some() { Loss::Possible } else { Loss::None };
+    finding.loses(loss, None)
+}
+
+/// What the id map says of a primary key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Mapped {
+    /// It has this document id.
+    To(u64),
+    /// It has none.
+    Absent,
+    /// Damage hides it. The older state that can still be read, if there is one.
+    Unknown(Option<u64>),
+}
+
+/// The id map of the manifest in force, as far as it could be opened.
+pub struct IdMap {
+    /// Its directory, relative to the collection.
+    pub path: PathBuf,
+    db: Option<Db>,
+    /// What was wrong with it when it was opened.
+    pub findings: Vec<Finding>,
+}
+
+impl IdMap {
+    /// Opens the id map that `manifest` names.
+    pub fn load(view: &View, manifest: &Manifest) -> Self {
+        let path = names::id_map_path(manifest.id_map_path_suffix);
+        match Db::open(&DatabaseDir { view, path: &path }) {
+            Ok(db) => {
+                let findings = db.faults().iter().map(|fault| fault_finding(&path, fault)).collect();
+                Self { path, db: Some(db), findings }
+            }
+            Err(error) => {
+                let mut finding = from_format(&path, &error);
+                finding.detail.push_str("; zvec cannot open the collection; the forward blocks hold the same ids");
+                Self { path, db: None, findings: vec![finding] }
+            }
+        }
+    }
+
+    /// Looks one primary key up. Damage on the way is added to `findings`.
+    pub fn get(&self, pk: &[u8], findings: &super::Findings) -> Mapped {
+        let Some((db, family)) = self.db.as_ref().and_then(|db| Some((db, db.column_family(b"default")?))) else {
+            return Mapped::Unknown(None);
+        };
+        match db.get(family, pk) {
+            Lookup::Found(entry) => match self.decode(&entry) {
+                Ok(id) => Mapped::To(id),
+                Err(finding) => {
+                    findings.add(finding);
+                    Mapped::Unknown(None)
+                }
+            },
+            Lookup::Absent => Mapped::Absent,
+            Lookup::Unknown { best, faults } => {
+                findings.extend(faults.iter().map(|fault| fault_finding(&self.path, fault)));
+                Mapped::Unknown(best.and_then(|entry| self.decode(&entry).ok()))
+            }
+        }
+    }
+
+    /// Every primary key in key order, with its document id and whether that is certain. Damaged blocks are passed over
+    /// and added to `findings`.
+    pub fn entries<'a>(&'a self, findings: &'a super::Findings) -> impl Iterator<Item = (Vec<u8>, u64, bool)> + 'a {
+        let opened = self.db.as_ref().and_then(|db| Some((db, db.column_family(b"default")?)));
+        opened.into_iter().flat_map(|(db, family)| db.scan(family)).filter_map(move |row| {
+            let decoded = match row {
+                Ok(row) => self.decode(&row.entry).map(|id| (row.key, id, row.certain)),
+                Err(fault) => Err(fault_finding(&self.path, &fault)),
+            };
+            decoded.map_err(|finding| findings.add(finding)).ok()
+        })
+    }
+
+    fn decode(&self, entry: &Entry) -> Result<u64, Finding> {
+        let value = match entry {
+            Entry::Value(value) => value.as_slice(),
+            Entry::Merge { .. } => {
+                let detail = "a merge record, which the id map never holds";
+                return Err(Finding::error("idmap.merge-record", detail).at(&self.path).loses(Loss::Possible, Some(1)));
+            }
+        };
+        idmap::decode_value(value, 0).map_err(|error| {
+            let mut finding = from_format(&self.path, &error).loses(Loss::Possible, Some(1));
+            finding.offset = None;
+            finding
+        })
+    }
+}

@@ -1,0 +1,27 @@
+//! A read-only view of a collection, one that no engine could open included.
+//!
+//! Nothing here writes: every function takes a [`Vfs`](crate::vfs::Vfs), which cannot. Damage does not end a look: what can be read is
+//! shown, what cannot is a [`Finding`](crate::report::Finding) that names file, offset and the documents at risk.
+
+pub mod deleted;
+pub mod documents;
+mod error;
+pub mod files;
+pub mod findings;
+pub mod idmap;
+pub mod lock;
+pub mod manifests;
+pub mod names;
+pub mod segments;
+mod source;
+mod time;
+mod tree;
+mod view;
+pub mod wal;
+
+pub use error::{InspectError, io_code};
+pub use findings::Findings;
+pub use source::{FileSource, io_finding};
+pub use time::{from_unix, rfc3339};
+pub use tree::{Tree, TreeEntry, Usage};
+pub use view::{SegmentRef, View, segments_of};

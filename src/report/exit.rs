@@ -1,0 +1,93 @@
+//! Exit codes: fixed, documented in `docs/exit-codes.md`.
+
+use super::{Finding, Loss, Severity};
+
+/// How a command ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Exit {
+    /// Done; nothing wrong.
+    Ok = 0,
+    /// Done; warnings only.
+    Warnings = 1,
+    /// The command line is wrong.
+    Usage = 2,
+    /// Corruption found; everything can be restored from what is there.
+    Corrupt = 3,
+    /// Corruption found; some data is lost, or may be.
+    DataLost = 4,
+    /// Not a collection, or unreadable.
+    NotACollection = 5,
+    /// Written by a newer format than this build knows.
+    Newer = 6,
+    /// The collection is locked by another process.
+    Locked = 10,
+    /// The system refused to read or write.
+    Io = 11,
+    /// A bug in zvecctl.
+    Bug = 101,
+    /// Interrupted by a signal.
+    Interrupted = 130,
+}
+
+impl Exit {
+    /// The number that the process ends with.
+    pub fn code(self) -> u8 {
+        self as u8
+    }
+
+    /// The code that a list of findings calls for: the gravest of them decides. Damage outranks a newer format, because a newer
+    /// release is no remedy for it.
+    pub fn of_findings(findings: &[Finding]) -> Self {
+        findings.iter().map(Self::of_finding).max_by_key(|exit| exit.gravity()).unwrap_or(Self::Ok)
+    }
+
+    fn of_finding(finding: &Finding) -> Self {
+        match (finding.severity, finding.loss) {
+            (Severity::Info, _) => Self::Ok,
+            (Severity::Warning, _) => Self::Warnings,
+            (Severity::Error, _) if finding.is_newer_format() => Self::Newer,
+            (Severity::Error, Loss::None) => Self::Corrupt,
+            (Severity::Error, Loss::Possible | Loss::Certain) => Self::DataLost,
+        }
+    }
+
+    fn gravity(self) -> u8 {
+        match self {
+            Self::Newer => 2,
+            Self::Corrupt => 3,
+            Self::DataLost => 4,
+            other => other.code().min(1),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn finding(code: &str, severity: Severity, loss: Loss) -> Finding {
+        Finding { severity, loss, ..Finding::error(code, "detail") }
+    }
+
+    #[test]
+    fn the_gravest_finding_decides() {
+        let info = finding("a.b", Severity::Info, Loss::None);
+        let warning = finding("a.b", Severity::Warning, Loss::Possible);
+        let newer = finding("manifest.newer", Severity::Error, Loss::None);
+        let corrupt = finding("a.b", Severity::Error, Loss::None);
+        let lost = finding("a.b", Severity::Error, Loss::Possible);
+        let mut list = vec![];
+        for (next, expected) in [
+            (info, Exit::Ok),
+            (warning, Exit::Warnings),
+            (newer, Exit::Newer),
+            (corrupt, Exit::Corrupt),
+            (lost, Exit::DataLost),
+        ] {
+            list.insert(0, next);
+            assert_eq!(Exit::of_findings(&list), expected);
+        }
+        assert_eq!(Exit::of_findings(&[]), Exit::Ok);
+    }
+}

@@ -1,0 +1,23 @@
+//! The JSON contract: the types behind every `--format json` output.
+//!
+//! Everything that `zvecctl` prints for machines is one of these types, serialized. Their JSON Schemas are kept in
+//! `docs/schemas/`; a test compares, so a change of the contract is a visible diff.
+
+pub mod documents;
+mod envelope;
+mod exit;
+pub mod files;
+mod finding;
+pub mod idmap;
+pub mod manifest;
+pub mod segments;
+pub mod wal;
+
+pub use envelope::{Envelope, ErrorReport, schema_id};
+pub use exit::Exit;
+pub use finding::{Finding, Loss, Severity};
+
+/// A path as JSON and tables show it: UTF-8, anything else replaced, with `/` between its parts.
+pub fn show_path(path: &std::path::Path) -> String {
+    path.to_string_lossy().into_owned()
+}
