@@ -19,11 +19,14 @@ use crate::format::{FormatError, Kind, Result, Source, read_vec};
 /// First and last bytes of the file.
 pub(super) const MAGIC: &[u8; 6] = b"ARROW1";
 const HEAD: u64 = 8;
+const MAX_PADDING: u64 = 64;
 const TAIL: u64 = 10;
 const TRUNCATED: &str = "forward.truncated";
 const CONTINUATION: u32 = 0xffff_ffff;
 /// No footer or message header of a 64 MiB block comes near.
 const MAX_METADATA: u64 = 16 << 20;
+/// Bounds the list of batches found by walking a file of any size.
+const MAX_BATCHES: usize = 1 << 20;
 
 /// Where a batch is: the message header (with its prefix), then the body.
 #[derive(Debug, Clone, Copy)]
@@ -105,16 +108,18 @@ fn open_by_footer(source: &dyn Source) -> Result<Opened<Ipc>> {
 
 /// Finds schema and batches without the footer: messages follow each other from byte 8 on.
 fn open_by_walk(source: &dyn Source) -> Result<Opened<Ipc>> {
-    let (schema, mut at) = contain(HEAD, || {
-        let (bytes, length) = message_at(source, HEAD)?;
-        let message = parse(&bytes, HEAD)?;
+    // zvec pads the magic to 8 bytes, other writers to as many as 64.
+    let first = (HEAD..=MAX_PADDING).step_by(8).find(|at| message_at(source, *at).is_ok()).unwrap_or(HEAD);
+    let (schema, mut at) = contain(first, || {
+        let (bytes, length) = message_at(source, first)?;
+        let message = parse(&bytes, first)?;
         let schema = message.header_as_schema().ok_or_else(|| {
-            FormatError::malformed("forward.bad-message", HEAD, "the first message is not the schema")
+            FormatError::malformed("forward.bad-message", first, "the first message is not the schema")
         })?;
-        Ok((convert(&schema, HEAD, length)?, HEAD + length))
+        Ok((convert(&schema, first, length)?, first.saturating_add(length)))
     })?;
     let (mut extents, mut batches, mut faults) = (Vec::new(), Vec::new(), Vec::new());
-    while at < source.size() {
+    while at < source.size() && batches.len() < MAX_BATCHES {
         let found = contain(at, || {
             let (bytes, length) = message_at(source, at)?;
             let message = parse(&bytes, at)?;

@@ -77,7 +77,7 @@ pub(super) fn check_layout(batch: &RecordBatch, schema: &Schema, body: u64) -> s
     let rows = u64::try_from(batch.length()).map_err(|_| format!("{} rows", batch.length()))?;
     let nodes = batch.nodes().ok_or("the batch has no nodes")?;
     let buffers = batch.buffers().ok_or("the batch has no buffers")?;
-    let mut layout = Layout { nodes: nodes.iter(), buffers: buffers.iter(), body, column: "" };
+    let mut layout = Layout { nodes: nodes.iter(), buffers: buffers.iter(), body, used: 0, column: "" };
     for field in schema.fields() {
         layout.column = field.name();
         let length = layout.column(field.data_type())?;
@@ -95,6 +95,8 @@ struct Layout<'a, N, B> {
     nodes: N,
     buffers: B,
     body: u64,
+    /// End of the last buffer: none may overlap, or a small body would decode to a large batch.
+    used: u64,
     column: &'a str,
 }
 
@@ -137,9 +139,13 @@ impl<'n, 'b, N: Iterator<Item = &'n FieldNode>, B: Iterator<Item = &'b Buffer>> 
         let (offset, length) = (buffer.offset(), buffer.length());
         let range = u64::try_from(offset).ok().zip(u64::try_from(length).ok());
         let inside = range.filter(|(offset, length)| offset.checked_add(*length).is_some_and(|end| end <= self.body));
-        let Some((_, held)) = inside else {
-            return Err(format!("column {column}: {what} of {length} bytes at {offset} in a body of {}", self.body));
+        let Some((start, held)) = inside.filter(|(start, length)| *length == 0 || *start >= self.used) else {
+            let free = format!("{} to {} of the body are left", self.used, self.body);
+            return Err(format!("column {column}: {what} of {length} bytes at {offset}, {free}"));
         };
+        if held > 0 {
+            self.used = start.saturating_add(held);
+        }
         if held < least {
             return Err(format!("column {column}: {what} of {held} bytes, {least} are needed"));
         }

@@ -27,6 +27,10 @@
 mod contain;
 mod ipc;
 mod ipc_schema;
+mod parquet_file;
+mod parquet_footer;
+mod parquet_pages;
+mod thrift;
 mod types;
 mod value;
 
@@ -37,9 +41,12 @@ use arrow_array::RecordBatch;
 use arrow_schema::SchemaRef;
 
 use self::contain::contain;
+use self::parquet_file::Stream;
 use super::{FormatError, Kind, Result, Source, read_vec};
 
 pub use contain::panic_is_contained;
+pub use parquet_file::ColumnChunk;
+pub use parquet_pages::Page;
 pub use types::{ColumnType, ScalarType};
 pub use value::{column_type, value_at};
 
@@ -55,12 +62,15 @@ pub const MAX_BATCH_ROWS: usize = 4096;
 pub enum Encoding {
     /// Arrow IPC file.
     Ipc,
+    /// Parquet file.
+    Parquet,
 }
 
 impl fmt::Display for Encoding {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Ipc => "Arrow IPC",
+            Self::Parquet => "Parquet",
         })
     }
 }
@@ -101,6 +111,7 @@ struct Opened<T> {
 
 enum Inner {
     Ipc(ipc::Ipc),
+    Parquet(Box<parquet_file::Parquet>),
 }
 
 /// An open forward block.
@@ -136,6 +147,10 @@ impl ForwardFile {
             Encoding::Ipc => {
                 let opened = ipc::open(source.as_ref())?;
                 (opened.schema, opened.batches, opened.faults, Inner::Ipc(opened.inner))
+            }
+            Encoding::Parquet => {
+                let opened = parquet_file::open(&source)?;
+                (opened.schema, opened.batches, opened.faults, Inner::Parquet(Box::new(opened.inner)))
             }
         };
         faults.extend(found);
@@ -192,19 +207,33 @@ impl ForwardFile {
     /// # Errors
     /// Whatever is wrong with this batch; the error names it by offset and the damaged columns by name.
     pub fn read_batch(&self, index: usize, projection: Option<&[usize]>) -> Result<RecordBatch> {
-        self.check_projection(projection)?;
-        match &self.inner {
-            Inner::Ipc(ipc) => ipc.read(self.source.as_ref(), &self.schema, index, projection),
-        }
+        self.read(index, projection, &mut Stream::default())
     }
 
     /// Reads all batches one after the other, past damaged ones.
     pub fn batches<'a>(&'a self, projection: Option<&'a [usize]>) -> impl Iterator<Item = Batch> + 'a {
+        let mut stream = Stream::default();
         self.batches.iter().enumerate().map(move |(index, info)| Batch {
             index,
             first_row: info.first_row,
-            records: self.read_batch(index, projection),
+            records: self.read(index, projection, &mut stream),
         })
+    }
+
+    /// The column chunks of a Parquet file with their pages; an Arrow file has none.
+    pub fn column_chunks(&self) -> &[ColumnChunk] {
+        match &self.inner {
+            Inner::Ipc(_) => &[],
+            Inner::Parquet(parquet) => &parquet.chunks,
+        }
+    }
+
+    fn read(&self, index: usize, projection: Option<&[usize]>, stream: &mut Stream) -> Result<RecordBatch> {
+        self.check_projection(projection)?;
+        match &self.inner {
+            Inner::Ipc(ipc) => ipc.read(self.source.as_ref(), &self.schema, index, projection),
+            Inner::Parquet(parquet) => parquet.read(&self.source, &self.schema, index, projection, stream),
+        }
     }
 
     fn check_projection(&self, projection: Option<&[usize]>) -> Result<()> {
@@ -224,8 +253,12 @@ fn identify(source: &dyn Source, expected: Encoding) -> Result<(Encoding, Vec<Fo
     let head = read_vec(source, 0, size.min(6), "forward.truncated")?;
     let tail_length = size.min(6);
     let tail = read_vec(source, size.saturating_sub(tail_length), tail_length, "forward.truncated")?;
+    let parquet = parquet_file::MAGIC.as_slice();
     if head == ipc::MAGIC {
         return Ok((Encoding::Ipc, Vec::new()));
+    }
+    if head.starts_with(parquet) {
+        return Ok((Encoding::Parquet, Vec::new()));
     }
     let bad = FormatError::malformed(
         "forward.bad-magic",
@@ -234,6 +267,9 @@ fn identify(source: &dyn Source, expected: Encoding) -> Result<(Encoding, Vec<Fo
     );
     if tail == ipc::MAGIC {
         return Ok((Encoding::Ipc, vec![bad]));
+    }
+    if tail.ends_with(parquet) {
+        return Ok((Encoding::Parquet, vec![bad]));
     }
     if size < 6 {
         let detail = format!("{size} bytes are too few for a file of {expected}");
@@ -249,3 +285,6 @@ fn printable(bytes: &[u8]) -> String {
 fn no_such_batch(index: usize) -> FormatError {
     FormatError { code: "forward.no-such-batch", kind: Kind::Malformed, offset: 0, detail: format!("batch {index}") }
 }
+
+#[cfg(test)]
+mod tests;

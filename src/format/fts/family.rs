@@ -29,18 +29,13 @@ impl<'a> Family<'a> {
             "$FTS_STAT" => return Self::Statistics,
             _ => {}
         }
-        let suffixes: [(&str, fn(&'a str) -> Self); 4] = [
-            ("$POSITIONS", Self::Positions),
-            ("$MAX_TF", Self::MaxTermFrequency),
-            ("$TF", Self::TermFrequency),
-            ("$DOC_LEN", Self::DocumentLength),
-        ];
-        for (suffix, family) in suffixes {
-            if let Some(column) = name.strip_suffix(suffix).filter(|column| !column.is_empty()) {
-                return family(column);
-            }
-        }
-        Self::Postings(name)
+        let column = |suffix: &str| name.strip_suffix(suffix).filter(|column| !column.is_empty());
+        column("$POSITIONS")
+            .map(Self::Positions)
+            .or_else(|| column("$MAX_TF").map(Self::MaxTermFrequency))
+            .or_else(|| column("$TF").map(Self::TermFrequency))
+            .or_else(|| column("$DOC_LEN").map(Self::DocumentLength))
+            .unwrap_or(Self::Postings(name))
     }
 
     /// The column, for the families that belong to one.

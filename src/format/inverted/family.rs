@@ -29,18 +29,13 @@ impl<'a> Family<'a> {
             "$CDF" => return Self::Histograms,
             _ => {}
         }
-        let suffixes: [(&str, fn(&'a str) -> Self); 4] = [
-            ("$TERMS", Self::Terms),
-            ("$SMRET", Self::ReversedTerms),
-            ("$ARRAY_LEN", Self::ArrayLength),
-            ("$RANGES", Self::Ranges),
-        ];
-        for (suffix, family) in suffixes {
-            if let Some(column) = name.strip_suffix(suffix).filter(|column| !column.is_empty()) {
-                return family(column);
-            }
-        }
-        Self::Unknown(name)
+        let column = |suffix: &str| name.strip_suffix(suffix).filter(|column| !column.is_empty());
+        column("$TERMS")
+            .map(Self::Terms)
+            .or_else(|| column("$SMRET").map(Self::ReversedTerms))
+            .or_else(|| column("$ARRAY_LEN").map(Self::ArrayLength))
+            .or_else(|| column("$RANGES").map(Self::Ranges))
+            .unwrap_or(Self::Unknown(name))
     }
 
     /// The column, for the families that belong to one.
