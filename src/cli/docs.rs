@@ -55,8 +55,7 @@ pub fn run(session: &mut Session, command: &DocsCommand) -> Result<Exit, Failure
 }
 
 fn lookup(id: &str, found: &Found, fields: &Fields) -> DocLookup {
-    let mut lookup =
-        DocLookup { id: id.to_owned(), state: String::new(), doc_id: None, origin: None, document: None };
+    let mut lookup = DocLookup { id: id.to_owned(), state: String::new(), doc_id: None, origin: None, document: None };
     match found {
         Found::Document(document) => {
             let mut json = Vec::new();

@@ -79,7 +79,9 @@ impl Failure {
                 at(report("io.output", message, Some("choose another file, or make room")), path)
             }
             Self::Usage(message) => report("usage", message.clone(), Some("zvecctl --help lists commands and options")),
-            Self::Interrupted => report("interrupted", "interrupted; what was written so far is incomplete".into(), None),
+            Self::Interrupted => {
+                report("interrupted", "interrupted; what was written so far is incomplete".into(), None)
+            }
         }
     }
 }

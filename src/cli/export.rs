@@ -9,7 +9,9 @@ use std::{
 use clap::{Args, ValueEnum, ValueHint};
 
 use crate::{
-    inspect::documents::{Cell, Document, Documents, Fields, Origin, ParquetError, ParquetExport, Selection, write_document},
+    inspect::documents::{
+        Cell, Document, Documents, Fields, Origin, ParquetError, ParquetExport, Selection, write_document,
+    },
     report::{Exit, documents::ExportSummary, show_path},
     vfs::{RealFs, ReplacedFile},
 };
@@ -55,7 +57,8 @@ pub fn run(session: &mut Session, args: &ExportArgs) -> Result<Exit, Failure> {
     let selection = Selection { include_deleted: args.include_deleted, without_wal: args.no_wal };
     let mut documents = Documents::open(&held.view, selection)?;
     let fields = documents.fields().clone();
-    let mut export = Export { progress: session.out.progress("documents", documents.stored()), counts: Counts::default() };
+    let mut export =
+        Export { progress: session.out.progress("documents", documents.stored()), counts: Counts::default() };
     match (&args.output, args.to) {
         (None, _) => export.json_lines(session.out.stdout(), &mut documents, &fields)?,
         (Some(file), target) => {
@@ -105,7 +108,12 @@ struct Counts {
 }
 
 impl Export {
-    fn json_lines(&mut self, out: &mut dyn Write, documents: &mut Documents<'_>, fields: &Fields) -> Result<(), Failure> {
+    fn json_lines(
+        &mut self,
+        out: &mut dyn Write,
+        documents: &mut Documents<'_>,
+        fields: &Fields,
+    ) -> Result<(), Failure> {
         let mut line = Vec::new();
         self.each(documents, &mut |document| {
             line.clear();

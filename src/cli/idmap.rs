@@ -67,7 +67,8 @@ fn get(session: &mut Session, args: &GetArgs) -> Result<Exit, Failure> {
             let (state, doc_id) = match id_map.get(id.as_bytes(), &findings) {
                 Mapped::To(doc_id) => ("mapped", Some(doc_id)),
                 Mapped::Absent => {
-                    findings.add(Finding::warning("idmap.absent", format!("{id} is not in the id map")).at(&id_map.path));
+                    findings
+                        .add(Finding::warning("idmap.absent", format!("{id} is not in the id map")).at(&id_map.path));
                     ("absent", None)
                 }
                 Mapped::Unknown(best) => ("unknown", best),
@@ -96,7 +97,8 @@ fn dump(session: &mut Session, args: &CollectionArg) -> Result<Exit, Failure> {
     let entries = id_map.entries(&findings).map(|(pk, doc_id, certain)| entry(&pk, doc_id, certain, ids));
     match session.out.format() {
         Format::Table => {
-            let table = LineTable::start(session.out.stdout(), &[("DOC ID", 12), ("STATE", 7), ("DELETED", 7), ("ID", 0)])?;
+            let table =
+                LineTable::start(session.out.stdout(), &[("DOC ID", 12), ("STATE", 7), ("DELETED", 7), ("ID", 0)])?;
             for entry in entries {
                 stop_if_asked()?;
                 let deleted = entry.deleted.map_or("-", |deleted| if deleted { "yes" } else { "no" });

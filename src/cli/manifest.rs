@@ -90,10 +90,7 @@ fn pick(view: &View, number: Option<u64>) -> Result<&ManifestFile, InspectError>
             .iter()
             .find(|file| file.name.number == number)
             .ok_or_else(|| InspectError::NoSuchManifest { path: root(), number }),
-        None => view
-            .used()
-            .or(view.manifests().first())
-            .ok_or_else(|| InspectError::NoManifest { path: root() }),
+        None => view.used().or(view.manifests().first()).ok_or_else(|| InspectError::NoManifest { path: root() }),
     }
 }
 

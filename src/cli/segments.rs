@@ -78,8 +78,7 @@ fn show(session: &mut Session, args: &ShowArgs) -> Result<Exit, Failure> {
     let ids = deleted.set.as_ref().map(|set| &set.ids);
     let entry = segments::describe(view, &tree, *segment, ids, &findings);
     let blocks = segments::blocks(view, &tree, *segment, &findings);
-    let data =
-        SegmentDetail { manifest: show_path(&file.path), segment: entry, blocks, findings: findings.list() };
+    let data = SegmentDetail { manifest: show_path(&file.path), segment: entry, blocks, findings: findings.list() };
     let exit = Exit::of_findings(&data.findings);
     session.out.report("segments show", Some(show_path(path)), exit, &data)?;
     Ok(exit)

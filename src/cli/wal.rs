@@ -24,9 +24,8 @@ use crate::{
         wal,
     },
     report::{
-        Exit, Finding,
+        Exit, Finding, show_path,
         wal::{WalList, WalRecordLine},
-        show_path,
     },
     vfs::FileType,
 };
@@ -88,9 +87,10 @@ fn ls(session: &mut Session, args: &CollectionArg) -> Result<Exit, Failure> {
 fn logs(view: &View) -> Vec<(PathBuf, bool)> {
     let active = view.used().and_then(|file| wal::active(view, file.manifest.as_ref()?));
     let tree = Tree::walk(view.vfs().as_ref(), view.root());
-    let logs = tree.entries.into_iter().filter(|entry| {
-        entry.file_type != FileType::Dir && names::classify(&entry.path).0 == NameKind::Wal
-    });
+    let logs = tree
+        .entries
+        .into_iter()
+        .filter(|entry| entry.file_type != FileType::Dir && names::classify(&entry.path).0 == NameKind::Wal);
     logs.map(|entry| (entry.path.clone(), Some(&entry.path) == active.as_ref())).collect()
 }
 
@@ -248,7 +248,8 @@ impl Lines {
             return Ok(());
         }
         if self.table.is_none() {
-            let columns = [("OFFSET", 10), ("LENGTH", 8), ("STATE", 12), ("OP", 6), ("DOC ID", 8), ("WAL", 10), ("ID", 0)];
+            let columns =
+                [("OFFSET", 10), ("LENGTH", 8), ("STATE", 12), ("OP", 6), ("DOC ID", 8), ("WAL", 10), ("ID", 0)];
             self.table = Some(LineTable::start(session.out.stdout(), &columns)?);
         }
         let Some(table) = &self.table else { return Ok(()) };

@@ -81,7 +81,8 @@ pub fn findings(files: &[FileEntry], view: &View) -> Vec<Finding> {
             Role::Missing => {
                 let (named, documents) = roles.named.get(path).copied().unwrap_or((None, 0));
                 let loss = if documents > 0 { Loss::Possible } else { Loss::None };
-                let mut finding = Finding::error("file.missing", format!("the {} that the manifest names is missing", file.kind));
+                let mut finding =
+                    Finding::error("file.missing", format!("the {} that the manifest names is missing", file.kind));
                 finding.segment = named;
                 finding.at(path).loses(loss, (documents > 0).then_some(documents))
             }
@@ -96,7 +97,9 @@ pub fn findings(files: &[FileEntry], view: &View) -> Vec<Finding> {
                     continue;
                 }
             }
-            Role::Leftover => Finding::warning("file.leftover", format!("{}: nothing needs it any more", file.kind)).at(path),
+            Role::Leftover => {
+                Finding::warning("file.leftover", format!("{}: nothing needs it any more", file.kind)).at(path)
+            }
             Role::Stranger => Finding::info("file.stranger", "not written by zvec").at(path),
             Role::Manifest | Role::Named | Role::Wal | Role::Lock | Role::Writing | Role::Quarantine => continue,
         };

@@ -49,7 +49,10 @@ impl Findings {
                 collected.list.push(finding);
             }
         } else if of_file == MOST_PER_FILE {
-            let more = Finding { path: finding.path, ..Finding::error("file.more-faults", "and more faults of the same file") };
+            let more = Finding {
+                path: finding.path,
+                ..Finding::error("file.more-faults", "and more faults of the same file")
+            };
             collected.list.push(more.loses(finding.loss, None));
         }
     }

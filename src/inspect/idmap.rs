@@ -29,9 +29,9 @@ pub struct DatabaseDir<'a> {
 impl Directory for DatabaseDir<'_> {
     fn names(&self) -> FormatResult<Vec<String>> {
         let entries = self.view.vfs().list(&self.view.root().join(self.path)).map_err(|error| read_error(&error))?;
-        let files = entries.into_iter().filter(|entry| {
-            entry.metadata.as_ref().map_or(true, |found| found.file_type != FileType::Dir)
-        });
+        let files = entries
+            .into_iter()
+            .filter(|entry| entry.metadata.as_ref().map_or(true, |found| found.file_type != FileType::Dir));
         Ok(files.filter_map(|entry| entry.name.into_string().ok()).collect())
     }
 
@@ -92,10 +92,10 @@ impl IdMap {
 
     /// Looks one primary key up. Damage on the way is added to `findings`.
     pub fn get(&self, pk: &[u8], findings: &super::Findings) -> Mapped {
-        let Some((db, family)) = self.db.as_ref().and_then(|db| Some((db, db.column_family(b"default")?))) else {
+        let Some(family) = self.db.as_ref().and_then(|db| db.column_family(b"default")) else {
             return Mapped::Unknown(None);
         };
-        match db.get(family, pk) {
+        match family.get(pk) {
             Lookup::Found(entry) => match self.decode(&entry) {
                 Ok(id) => Mapped::To(id),
                 Err(finding) => {
@@ -114,8 +114,8 @@ impl IdMap {
     /// Every primary key in key order, with its document id and whether that is certain. Damaged blocks are passed over
     /// and added to `findings`.
     pub fn entries<'a>(&'a self, findings: &'a super::Findings) -> impl Iterator<Item = (Vec<u8>, u64, bool)> + 'a {
-        let opened = self.db.as_ref().and_then(|db| Some((db, db.column_family(b"default")?)));
-        opened.into_iter().flat_map(|(db, family)| db.scan(family)).filter_map(move |row| {
+        let family = self.db.as_ref().and_then(|db| db.column_family(b"default"));
+        family.into_iter().flat_map(|family| family.scan()).filter_map(move |row| {
             let decoded = match row {
                 Ok(row) => self.decode(&row.entry).map(|id| (row.key, id, row.certain)),
                 Err(fault) => Err(fault_finding(&self.path, &fault)),

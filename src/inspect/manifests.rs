@@ -183,7 +183,10 @@ pub fn choose(manifests: &[ManifestFile]) -> (Option<usize>, Vec<Finding>) {
         let aside = match used {
             Some(used) if position > used => continue,
             Some(used) if position < used => {
-                format!("; set aside, {} is used instead", manifests.get(used).map_or_else(String::new, |f| f.name.to_string()))
+                format!(
+                    "; set aside, {} is used instead",
+                    manifests.get(used).map_or_else(String::new, |f| f.name.to_string())
+                )
             }
             Some(_) => String::new(),
             None => "; there is no other".to_owned(),
@@ -194,7 +197,10 @@ pub fn choose(manifests: &[ManifestFile]) -> (Option<usize>, Vec<Finding>) {
             ManifestState::Damaged(error) => {
                 let mut finding = from_format(&file.path, error);
                 finding.detail.push_str(&aside);
-                if newest && file.name.style == Style::Release && matches!(error.code, "manifest.empty" | "manifest.incomplete") {
+                if newest
+                    && file.name.style == Style::Release
+                    && matches!(error.code, "manifest.empty" | "manifest.incomplete")
+                {
                     finding.detail.push_str("; opening this collection with zvec 0.8.0 deletes its segments");
                 }
                 finding

@@ -166,7 +166,13 @@ pub fn blocks(view: &View, tree: &Tree, segment: SegmentRef<'_>, findings: &Find
     blocks
 }
 
-fn block_entry(view: &View, tree: &Tree, segment: SegmentRef<'_>, block: &BlockMeta, findings: &Findings) -> BlockEntry {
+fn block_entry(
+    view: &View,
+    tree: &Tree,
+    segment: SegmentRef<'_>,
+    block: &BlockMeta,
+    findings: &Findings,
+) -> BlockEntry {
     let path = segment.block_path(block);
     let kind = BlockType::try_from(block.block_type);
     let mut entry = BlockEntry {
@@ -203,10 +209,8 @@ fn block_entry(view: &View, tree: &Tree, segment: SegmentRef<'_>, block: &BlockM
         Err(finding) => {
             let documents = u64::from(block.doc_count);
             // An index can be built again from the stored values; forward blocks and full vectors cannot.
-            let rebuildable = matches!(
-                kind,
-                Ok(BlockType::ScalarIndex | BlockType::FtsIndex | BlockType::VectorIndexQuantize)
-            );
+            let rebuildable =
+                matches!(kind, Ok(BlockType::ScalarIndex | BlockType::FtsIndex | BlockType::VectorIndexQuantize));
             let loss = if rebuildable { Loss::None } else { Loss::Certain };
             findings.add(finding.segment(segment.id()).loses(loss, (documents > 0).then_some(documents)));
         }
@@ -274,16 +278,17 @@ fn database(view: &View, path: &Path, findings: &Findings) -> Content {
         .column_families()
         .iter()
         .map(|family| {
-            let tables = family.tables();
-            let entries: u64 = tables.iter().filter_map(|live| live.table.properties().num_entries()).sum();
-            (family.name(), json!({"tables": tables.len(), "entries": entries}))
+            let entries = family.tables().iter().filter_map(|live| live.table.properties().num_entries());
+            (family.name(), entries.fold(0, u64::saturating_add).into())
         })
         .collect();
-    Ok((None, json!({"manifest": db.manifest_name(), "column_families": families})))
+    let tables: usize = db.column_families().iter().map(|family| family.tables().len()).sum();
+    Ok((None, json!({"manifest": db.manifest_name(), "tables": tables, "entries": families})))
 }
 
 /// What an orphan means.
 pub fn orphan_finding(segment: &SegmentEntry) -> Finding {
-    let detail = "a directory of a segment that the manifest does not list; zvec 0.8.0 deletes it at the next writable open";
+    let detail =
+        "a directory of a segment that the manifest does not list; zvec 0.8.0 deletes it at the next writable open";
     Finding::warning("segment.orphan", detail).at(&names::segment_dir(segment.id)).segment(segment.id)
 }

@@ -108,7 +108,10 @@ fn scan_findings(path: &Path, scan: &wal::Scan) -> Vec<Finding> {
     }));
     for (gap, after) in &scan.damage {
         let bytes = gap.range.end - gap.range.start;
-        let detail = format!("{}; {bytes} bytes are no record, {after} intact records follow, which zvec 0.8.0 would drop", gap.fault);
+        let detail = format!(
+            "{}; {bytes} bytes are no record, {after} intact records follow, which zvec 0.8.0 would drop",
+            gap.fault
+        );
         let finding = Finding::error("wal.damaged", detail).at(path).offset(gap.range.start);
         findings.push(finding.loses(Loss::Possible, gap.is_one_record().then_some(1)));
     }
@@ -125,7 +128,8 @@ fn scan_findings(path: &Path, scan: &wal::Scan) -> Vec<Finding> {
             findings.push(Finding::warning("wal.torn-tail", detail).at(path).offset(gap.range.start));
         }
         End::GivenUp(gap) => {
-            let detail = format!("{}; the search for intact records behind it was given up, there may be more", gap.fault);
+            let detail =
+                format!("{}; the search for intact records behind it was given up, there may be more", gap.fault);
             let finding = Finding::error("wal.damaged", detail).at(path).offset(gap.range.start);
             findings.push(finding.loses(Loss::Possible, None));
         }
@@ -196,7 +200,8 @@ impl Overlay {
             .as_ref()
             .and_then(|segment| segment.writing_forward_block.as_ref())
             .map_or(0, |block| block.min_doc_id);
-        let mut replay = Replay { first_id, next_id: first_id, overlay: Self::default(), shifted: None, id_map, findings };
+        let mut replay =
+            Replay { first_id, next_id: first_id, overlay: Self::default(), shifted: None, id_map, findings };
         let scanned = wal::scan(&source, |record| match document::decode(&record.payload, record.payload_offset()) {
             Ok(doc) => replay.apply(&record, &doc),
             Err(error) => findings.add(losing(&path, &error, Loss::Certain, Some(1))),

@@ -78,9 +78,7 @@ impl Page {
         }));
         for row in rows {
             table.add_row(
-                row.iter()
-                    .enumerate()
-                    .map(|(column, cell)| Cell::new(printable(cell)).set_alignment(align(column))),
+                row.iter().enumerate().map(|(column, cell)| Cell::new(printable(cell)).set_alignment(align(column))),
             );
         }
         for line in table.lines() {

@@ -70,7 +70,8 @@ impl Render for ManifestDump {
 
 fn field_row(field: &Json) -> Vec<String> {
     let params = &field["index_params"];
-    let (kind, params) = match params.as_object().and_then(|object| object.iter().find(|(_, value)| value.is_object())) {
+    let (kind, params) = match params.as_object().and_then(|object| object.iter().find(|(_, value)| value.is_object()))
+    {
         Some((kind, params)) => (kind.to_uppercase(), flat(params)),
         None => ("-".to_owned(), String::new()),
     };
@@ -108,7 +109,14 @@ fn flat(params: &Json) -> String {
             Json::String(text) if text.is_empty() || text.ends_with("_UNDEFINED") => {}
             Json::Array(list) if list.is_empty() => {}
             Json::Array(list) => parts.push(format!("{name}={}", list.iter().map(text).collect::<Vec<_>>().join("+"))),
-            value => parts.push(format!("{}={}", name.trim_end_matches("_type"), text(value))),
+            value => {
+                let name = if matches!(name.as_str(), "metric_type" | "quantize_type") {
+                    name.trim_end_matches("_type")
+                } else {
+                    name
+                };
+                parts.push(format!("{name}={}", text(value)));
+            }
         }
     }
     parts.join(" ")
@@ -309,8 +317,19 @@ impl Render for WalList {
                     ]
                 })
                 .collect();
-            let header =
-                ["WAL", "USE", "SIZE", "RECORDS", "INSERT", "UPSERT", "UPDATE", "DELETE", "STATE", "FAULT AT", "LOST BY ZVEC"];
+            let header = [
+                "WAL",
+                "USE",
+                "SIZE",
+                "RECORDS",
+                "INSERT",
+                "UPSERT",
+                "UPDATE",
+                "DELETE",
+                "STATE",
+                "FAULT AT",
+                "LOST BY ZVEC",
+            ];
             page.table(&header, &rows);
         }
         page.findings(&self.findings);

@@ -74,7 +74,8 @@ mod tests {
         for entries in [vec![], vec![1], vec![1, 2, 3]] {
             let mut out = Vec::new();
             let mut report =
-                StreamedReport::start(&mut out, "idmap dump", Some("a\"b"), &[("path", json!("p"))], "entries").unwrap();
+                StreamedReport::start(&mut out, "idmap dump", Some("a\"b"), &[("path", json!("p"))], "entries")
+                    .unwrap();
             for entry in &entries {
                 report.entry(&mut out, entry).unwrap();
             }

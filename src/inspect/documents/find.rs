@@ -56,12 +56,14 @@ impl Documents<'_> {
 
         let mut by_pk: HashMap<&[u8], &Document> = HashMap::new();
         for document in by_id.values().filter(|document| !document.deleted) {
-            by_pk.entry(&document.pk).and_modify(|other| {
-                if document.doc_id > other.doc_id {
-                    *other = document;
-                }
-            })
-            .or_insert(document);
+            by_pk
+                .entry(&document.pk)
+                .and_modify(|other| {
+                    if document.doc_id > other.doc_id {
+                        *other = document;
+                    }
+                })
+                .or_insert(document);
         }
         let found = pks.iter().zip(&targets).map(|(pk, target)| match target {
             Target::Absent => Found::Absent,
@@ -145,7 +147,9 @@ impl Documents<'_> {
             let Some(path) = segment.block_path(block) else { continue };
             let Some(rows) = BlockReader::open(self.view, &path, documents, &self.findings) else { continue };
             let file = rows.file();
-            let Some((ids, keys)) = file.column_index(DOC_ID_COLUMN).zip(file.column_index(UID_COLUMN)) else { continue };
+            let Some((ids, keys)) = file.column_index(DOC_ID_COLUMN).zip(file.column_index(UID_COLUMN)) else {
+                continue;
+            };
             let projection = if pks.is_empty() { vec![ids] } else { vec![ids, keys] };
             for batch in file.batches(Some(&projection)) {
                 // A damaged batch tells itself when the segment is read.
@@ -153,9 +157,10 @@ impl Documents<'_> {
                 let Ok(ids) = rows.doc_ids(&records, 0) else { continue };
                 for (row, id) in ids.values().iter().copied().enumerate() {
                     let by_key = !pks.is_empty() && {
-                        let key = records.columns().get(1).and_then(|array| {
-                            crate::format::forward::value_at(array.as_ref(), row).ok()
-                        });
+                        let key = records
+                            .columns()
+                            .get(1)
+                            .and_then(|array| crate::format::forward::value_at(array.as_ref(), row).ok());
                         matches!(key, Some(crate::format::value::Value::Bytes(key)) if pks.contains(&key.as_slice()))
                             && !self.deleted.contains(id)
                     };

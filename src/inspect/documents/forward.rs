@@ -36,7 +36,8 @@ impl BlockReader {
     /// Opens a block; `documents` is how many rows are at stake if that fails.
     pub fn open(view: &View, path: &Path, documents: u64, findings: &Findings) -> Option<Self> {
         let opened = view.source(path).and_then(|source| {
-            ForwardFile::open(source, encoding_of(path)).map_err(|error| super::super::findings::from_format(path, &error))
+            ForwardFile::open(source, encoding_of(path))
+                .map_err(|error| super::super::findings::from_format(path, &error))
         });
         match opened {
             Ok(file) => {
@@ -118,7 +119,8 @@ impl BlockReader {
 
     /// The document ids of a batch.
     pub fn doc_ids(&self, records: &RecordBatch, column: usize) -> Result<UInt64Array, FormatError> {
-        let array = records.columns().get(column).and_then(|array| array.as_any().downcast_ref::<UInt64Array>().cloned());
+        let array =
+            records.columns().get(column).and_then(|array| array.as_any().downcast_ref::<UInt64Array>().cloned());
         array.ok_or_else(|| FormatError::malformed("forward.doc-id-type", 0, "the document id column is not uint64"))
     }
 }
@@ -126,7 +128,7 @@ impl BlockReader {
 /// The file format that a block's name promises.
 pub fn encoding_of(path: &Path) -> Encoding {
     match path.extension().and_then(|end| end.to_str()) {
-        // Some("parquet") => Encoding::Parquet,
+        Some("parquet") => Encoding::Parquet,
         _ => Encoding::Ipc,
     }
 }

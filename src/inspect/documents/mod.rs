@@ -125,11 +125,8 @@ impl<'a> Documents<'a> {
         let snapshot = Deleted::load(view, manifest);
         findings.extend(snapshot.findings.iter().cloned());
         let id_map = IdMap::load(view, manifest);
-        let overlay = if selection.without_wal {
-            Overlay::default()
-        } else {
-            Overlay::load(view, manifest, &id_map, &findings)
-        };
+        let overlay =
+            if selection.without_wal { Overlay::default() } else { Overlay::load(view, manifest, &id_map, &findings) };
         let snapshot = snapshot.ids();
         let deleted = &snapshot | &overlay.deleted;
         let (fields, odd) = Fields::of(manifest);
@@ -144,14 +141,18 @@ impl<'a> Documents<'a> {
 
     /// How many rows and records there are to read, deleted ones included: for progress.
     pub fn stored(&self) -> u64 {
-        let rows = segments_of(self.manifest).iter().map(|segment| crate::format::manifest::row_count(segment.meta)).sum::<u64>();
+        let rows = segments_of(self.manifest)
+            .iter()
+            .map(|segment| crate::format::manifest::row_count(segment.meta))
+            .sum::<u64>();
         rows.saturating_add(self.overlay.len())
     }
 
     /// What has come up so far. Damage in the id map costs no document here: it is told, but as something that can be rebuilt.
     pub fn findings(&self) -> Vec<Finding> {
         let mut all = self.findings.list();
-        let rebuildable = self.id_map.findings.iter().cloned().map(|finding| finding.loses(crate::report::Loss::None, None));
+        let rebuildable =
+            self.id_map.findings.iter().cloned().map(|finding| finding.loses(crate::report::Loss::None, None));
         all.extend(rebuildable.filter(|finding| !self.findings.list().contains(finding)));
         all
     }

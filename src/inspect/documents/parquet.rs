@@ -8,20 +8,17 @@ use std::{io::Write, sync::Arc};
 use arrow_array::{
     ArrayRef, RecordBatch,
     builder::{
-        ArrayBuilder, BinaryBuilder, BooleanBuilder, FixedSizeListBuilder, ListBuilder, PrimitiveBuilder, StringBuilder,
-        StructBuilder,
+        ArrayBuilder, BinaryBuilder, BooleanBuilder, FixedSizeListBuilder, ListBuilder, PrimitiveBuilder,
+        StringBuilder, StructBuilder,
     },
     types::{
-        ArrowPrimitiveType, Float16Type, Float32Type, Float64Type, Int8Type, Int16Type, Int32Type, Int64Type, UInt32Type,
-        UInt64Type,
+        ArrowPrimitiveType, Float16Type, Float32Type, Float64Type, Int8Type, Int16Type, Int32Type, Int64Type,
+        UInt32Type, UInt64Type,
     },
 };
 use arrow_schema::{ArrowError, DataType as ArrowType, Field as ArrowField, Fields as ArrowFields, Schema, SchemaRef};
 use parquet::{
-    arrow::ArrowWriter,
-    basic::Compression,
-    errors::ParquetError as WriterError,
-    file::properties::WriterProperties,
+    arrow::ArrowWriter, basic::Compression, errors::ParquetError as WriterError, file::properties::WriterProperties,
 };
 
 use crate::format::{manifest::proto::DataType, value::Value};
@@ -263,7 +260,9 @@ impl Builder {
             (Self::F64(b), Value::F64(v)) => b.append_value(v),
             (Self::Binaries(b), Value::ByteStrings(v)) => b.append_value(v.into_iter().map(Some)),
             (Self::Strings(b), Value::ByteStrings(v)) => {
-                let Ok(texts) = v.into_iter().map(String::from_utf8).collect::<Result<Vec<_>, _>>() else { return false };
+                let Ok(texts) = v.into_iter().map(String::from_utf8).collect::<Result<Vec<_>, _>>() else {
+                    return false;
+                };
                 b.append_value(texts.into_iter().map(Some));
             }
             (Self::Bools(b), Value::Bools(v)) => b.append_value(v.into_iter().map(Some)),
@@ -273,26 +272,36 @@ impl Builder {
             (Self::U64s(b), Value::U64s(v)) => append_list(b, &v),
             (Self::F32s(b), Value::F32s(v)) => append_list(b, &v),
             (Self::F64s(b), Value::F64s(v)) => append_list(b, &v),
-            (Self::DenseF16(b), value) => return append_dense(b, value, |value| match value {
-                Value::F16s(v) => Some(v),
-                _ => None,
-            }),
-            (Self::DenseF32(b), value) => return append_dense(b, value, |value| match value {
-                Value::F32s(v) => Some(v),
-                _ => None,
-            }),
-            (Self::DenseF64(b), value) => return append_dense(b, value, |value| match value {
-                Value::F64s(v) => Some(v),
-                _ => None,
-            }),
-            (Self::DenseI8(b), value) => return append_dense(b, value, |value| match value {
-                Value::I8s(v) => Some(v),
-                _ => None,
-            }),
-            (Self::DenseI16(b), value) => return append_dense(b, value, |value| match value {
-                Value::I16s(v) => Some(v),
-                _ => None,
-            }),
+            (Self::DenseF16(b), value) => {
+                return append_dense(b, value, |value| match value {
+                    Value::F16s(v) => Some(v),
+                    _ => None,
+                });
+            }
+            (Self::DenseF32(b), value) => {
+                return append_dense(b, value, |value| match value {
+                    Value::F32s(v) => Some(v),
+                    _ => None,
+                });
+            }
+            (Self::DenseF64(b), value) => {
+                return append_dense(b, value, |value| match value {
+                    Value::F64s(v) => Some(v),
+                    _ => None,
+                });
+            }
+            (Self::DenseI8(b), value) => {
+                return append_dense(b, value, |value| match value {
+                    Value::I8s(v) => Some(v),
+                    _ => None,
+                });
+            }
+            (Self::DenseI16(b), value) => {
+                return append_dense(b, value, |value| match value {
+                    Value::I16s(v) => Some(v),
+                    _ => None,
+                });
+            }
             (Self::SparseF16(b), Value::SparseF16(v)) => return append_sparse::<Float16Type>(b, &v),
             (Self::SparseF32(b), Value::SparseF32(v)) => return append_sparse::<Float32Type>(b, &v),
             (Self::SparseF16(b), Value::Null) => return append_no_sparse::<Float16Type>(b),

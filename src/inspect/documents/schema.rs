@@ -45,7 +45,8 @@ impl Fields {
         for field in manifest.schema.iter().flat_map(|schema| &schema.fields) {
             let data_type = DataType::try_from(field.data_type).unwrap_or(DataType::Undefined);
             if data_type == DataType::Undefined {
-                let detail = format!("field {} has type {}, which this build does not know", field.name, field.data_type);
+                let detail =
+                    format!("field {} has type {}, which this build does not know", field.name, field.data_type);
                 findings.push(Finding::error("schema.newer", detail));
             }
             let (name, dimension, nullable) = (field.name.clone(), field.dimension, field.nullable);

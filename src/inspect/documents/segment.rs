@@ -169,7 +169,9 @@ impl<'a> SegmentReader<'a> {
             .zip(places)
             .map(|(field, place)| {
                 let found = match place {
-                    Place::RowBlock => rows.file().column_index(&field.name).map(Column::InRowBlock).ok_or(rows.path().to_owned()),
+                    Place::RowBlock => {
+                        rows.file().column_index(&field.name).map(Column::InRowBlock).ok_or(rows.path().to_owned())
+                    }
                     Place::Nowhere => return Column::Unreadable,
                     Place::Extra(extra) => {
                         let Some(path) = self.segment.block_path(extra) else { return Column::Unreadable };

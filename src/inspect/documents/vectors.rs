@@ -56,9 +56,7 @@ enum Shift {
     /// These rows of the block are not in the file; later ones have moved up.
     LeftOut(RoaringBitmap),
     /// Some rows are not in the file and nobody knows which; only those before this one are where they should be.
-    Unknown {
-        certain_before: u64,
-    },
+    Unknown { certain_before: u64 },
 }
 
 impl Shift {
@@ -94,7 +92,10 @@ impl<'a> VectorColumn<'a> {
             let exists = |block: &&BlockMeta| segment.block_path(block).is_some_and(|path| view.exists(&path));
             let existing: Vec<_> = listed.iter().copied().filter(|block| exists(&block)).collect();
             if rows(&existing) == expected {
-                let detail = format!("the manifest lists blocks of field {} that were dropped; zvec cannot open this", field.name);
+                let detail = format!(
+                    "the manifest lists blocks of field {} that were dropped; zvec cannot open this",
+                    field.name
+                );
                 findings.add(Finding::error("segment.stale-block", detail).segment(segment.id()));
                 listed = existing;
             }
@@ -132,7 +133,8 @@ impl<'a> VectorColumn<'a> {
             Ok(None) if self.field.nullable => Cell::Value(Value::Null),
             Ok(None) => {
                 let detail = format!("row {row} has no vector, and field {} is never null", self.field.name);
-                self.findings.add(Finding::error("segment.vector-missing", detail).at(path).loses(Loss::Certain, Some(1)));
+                self.findings
+                    .add(Finding::error("segment.vector-missing", detail).at(path).loses(Loss::Certain, Some(1)));
                 Cell::Unreadable
             }
             Ok(Some(row)) => {
@@ -185,28 +187,38 @@ impl<'a> VectorColumn<'a> {
         }
     }
 
-    /// Whether rows of the block are not in the file. Releases before 0.8.0 left rows that were deleted at the time out of a graph
-    /// or inverted lists while the forward block kept them, so that every later row got its neighbour's vector.
+    /// Whether rows of the block are not in the file. Releases before 0.8.0 left rows that were deleted at the time out of an index that
+    /// they built, while the forward block kept them, so that every later row got its neighbour's vector. (Rows at the end that
+    /// never had a vector are not stored either; that is as it should be.)
     fn shift(&self, block: &Block, path: &Path, file: &VectorFile<Arc<FileSource>>) -> Shift {
         let flat = matches!(file.kind, IndexKind::Flat | IndexKind::FlatSparse);
+        let by_0_8_0 = !file.meta.name("quantizer").is_empty();
         let absent = block.rows.saturating_sub(file.rows());
-        if absent == 0 || flat {
+        if absent == 0 || by_0_8_0 || (self.field.nullable && flat) {
             return Shift::None;
         }
         let mut rows = RoaringBitmap::new();
-        let known = segment_doc_ids(self.view, self.segment, block.first_row, block.rows, &self.findings, &mut |row, id| {
+        let mut collect = |row, id| {
             if self.snapshot.contains(id) {
                 rows.extend(u32::try_from(row).ok());
             }
-        });
-        let detail = format!("the index holds {} of {} rows: rows deleted at the time were left out of it", file.rows(), block.rows);
-        let certain_before = rows.min().map_or(0, u64::from);
+        };
+        let known = segment_doc_ids(self.view, self.segment, block.first_row, block.rows, &self.findings, &mut collect);
+        let held = file.rows();
+        let detail = format!("the index holds {held} of {} rows: rows deleted at the time were left out", block.rows);
         if known && rows.len() == absent {
-            let detail = format!("{detail}, and zvec takes each later row for its neighbour; they are put right here by the delete snapshot");
+            let detail = format!(
+                "{detail}, and zvec takes each later row for its neighbour; here the delete snapshot puts them right"
+            );
             self.findings.add(Finding::error("segment.shifted-vectors", detail).at(path));
             return Shift::LeftOut(rows);
         }
-        let detail = format!("{detail}; more have been deleted since, so that only the first {certain_before} rows can be told");
+        if self.field.nullable || (known && rows.len() < absent) {
+            return Shift::None;
+        }
+        let certain_before = rows.min().map_or(0, u64::from);
+        let detail =
+            format!("{detail}; more have been deleted since, so that only the first {certain_before} can be told");
         let uncertain = block.rows.saturating_sub(certain_before);
         let finding = Finding::error("segment.shifted-vectors", detail).at(path);
         self.findings.add(finding.loses(Loss::Possible, Some(uncertain)));
