@@ -17,6 +17,7 @@ use crate::{
 
 use super::{
     Tree, TreeEntry, View,
+    lock::LOCK,
     names::{self, NameKind},
     time::rfc3339,
     view::segments_of,
@@ -74,6 +75,10 @@ pub fn list(view: &View, tree: &Tree) -> Vec<FileEntry> {
 pub fn findings(files: &[FileEntry], view: &View) -> Vec<Finding> {
     let roles = Roles::of(view);
     let mut findings = Vec::new();
+    if !view.exists(Path::new(LOCK)) {
+        let detail = "the lock file is missing; zvec 0.8.0 refuses to open the collection without it";
+        findings.push(Finding::error("lock.missing", detail).at(Path::new(LOCK)));
+    }
     let mut orphans = BTreeSet::new();
     for file in files {
         let path = Path::new(&file.path);
@@ -86,6 +91,8 @@ pub fn findings(files: &[FileEntry], view: &View) -> Vec<Finding> {
                 finding.segment = named;
                 finding.at(path).loses(loss, (documents > 0).then_some(documents))
             }
+            // Without a manifest nobody knows what is needed; that is a finding of its own.
+            Role::Orphan if !roles.known && file.segment.is_none() => continue,
             Role::Orphan => {
                 let Some(first) = path.iter().next() else { continue };
                 if file.segment.is_some_and(|id| roles.segments.contains(&id)) {
@@ -158,9 +165,9 @@ impl Roles {
             NameKind::Lock => Role::Lock,
             NameKind::Other => Role::Stranger,
             NameKind::Unfinished => Role::Orphan,
+            _ if !self.known => Role::Orphan,
             NameKind::ManifestTmp | NameKind::Manifest => Role::Leftover,
             NameKind::DeleteSnapshot | NameKind::IdMap if segment.is_none() => Role::Leftover,
-            _ if !self.known => Role::Orphan,
             _ if segment.is_some_and(|id| !self.segments.contains(&id)) => Role::Orphan,
             NameKind::Wal => Role::Leftover,
             _ if self.is_writing(path, segment) => Role::Writing,

@@ -7,6 +7,9 @@ use serde_json::Value;
 
 use super::schemas;
 
+/// The program.
+pub const PROGRAM: &str = env!("CARGO_BIN_EXE_zvecctl");
+
 /// How one run ended.
 #[derive(Debug, Clone)]
 pub struct Run {
@@ -22,7 +25,7 @@ pub struct Run {
 
 /// The program, with an environment that cannot change what it prints. A run that hangs is killed and fails its test.
 pub fn zvecctl() -> Command {
-    let mut command = Command::cargo_bin("zvecctl").unwrap();
+    let mut command = Command::new(PROGRAM);
     command.env_remove("NO_COLOR").env_remove("COLUMNS").timeout(Duration::from_secs(120));
     command
 }
@@ -126,10 +129,55 @@ pub fn findings(envelope: &Value) -> Vec<String> {
     all
 }
 
+/// Every command that looks at a collection, as words; `ID` stands for a primary key, `SEGMENT` for a segment id. The path comes behind the
+/// command's own words.
+pub const INSPECTING: [(&str, &[&str]); 16] = [
+    ("manifest dump", &[]),
+    ("manifest ls", &[]),
+    ("segments ls", &[]),
+    ("segments show", &["0"]),
+    ("files ls", &[]),
+    ("schema show", &[]),
+    ("wal ls", &[]),
+    ("wal dump", &[]),
+    ("wal dump --documents", &[]),
+    ("idmap get", &["doc_00001", "doc_00033", "nobody"]),
+    ("idmap dump", &[]),
+    ("deleted ls", &[]),
+    ("docs get", &["doc_00001", "doc_00033", "nobody"]),
+    ("export", &[]),
+    ("export --include-deleted", &[]),
+    ("export --no-wal", &[]),
+];
+
+/// The arguments of every inspecting command on a collection, as table and as JSON; `manifest diff` with itself included.
+pub fn inspecting(path: &Path) -> Vec<Vec<std::ffi::OsString>> {
+    let mut all = Vec::new();
+    for format in ["table", "json"] {
+        let start = |words: &str| {
+            let words = ["--format", format].into_iter().chain(words.split_whitespace()).map(Into::into);
+            words.chain([path.into()]).collect::<Vec<std::ffi::OsString>>()
+        };
+        for (words, more) in INSPECTING {
+            let mut arguments = start(words);
+            arguments.extend(more.iter().map(Into::into));
+            all.push(arguments);
+        }
+        let mut diff = start("manifest diff");
+        diff.push(path.into());
+        all.push(diff);
+    }
+    all
+}
+
 /// A table without what differs from system to system: runs of spaces, times, and what files take on disk.
 pub fn steady(text: &str) -> String {
     let lines = text.lines().map(|line| {
-        let words = line.split_whitespace().map(|word| if is_time(word) { "<time>" } else { word });
+        let words = line.split_whitespace().map(|word| match word.split_once('=') {
+            Some((name, value)) if is_time(value) => format!("{name}=<time>"),
+            _ if is_time(word) => "<time>".to_owned(),
+            _ => word.to_owned(),
+        });
         let line = words.collect::<Vec<_>>().join(" ");
         match line.split_once(" on disk)") {
             Some((before, after)) => {
