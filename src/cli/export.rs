@@ -3,7 +3,7 @@
 use std::{
     io::{self, BufWriter, Write},
     ops::ControlFlow,
-    path::PathBuf,
+    path::{Path, PathBuf},
 };
 
 use clap::{Args, ValueEnum, ValueHint};
@@ -54,6 +54,10 @@ pub fn run(session: &mut Session, args: &ExportArgs) -> Result<Exit, Failure> {
         return Err(Failure::Usage(message.to_owned()));
     }
     let held = session.open(path)?;
+    if let Some(file) = args.output.as_deref().filter(|file| lies_in(session, file, path)) {
+        let message = format!("{} lies in the collection, which is only read", file.display());
+        return Err(Failure::Usage(message));
+    }
     let selection = Selection { include_deleted: args.include_deleted, without_wal: args.no_wal };
     let mut documents = Documents::open(&held.view, selection)?;
     let fields = documents.fields().clone();
@@ -96,6 +100,13 @@ pub fn run(session: &mut Session, args: &ExportArgs) -> Result<Exit, Failure> {
     let sentence = describe(&summary);
     session.out.summary("export", Some(show_path(path)), exit, &summary, &summary.findings, &sentence)?;
     Ok(exit)
+}
+
+/// Whether a file that need not exist yet would stand in or below a directory.
+fn lies_in(session: &Session, file: &Path, dir: &Path) -> bool {
+    let parent = file.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let (parent, dir) = (session.vfs().canonical(parent), session.vfs().canonical(dir));
+    parent.is_ok_and(|parent| dir.is_ok_and(|dir| parent.starts_with(dir)))
 }
 
 struct Export {
