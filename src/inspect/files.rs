@@ -112,7 +112,12 @@ pub fn findings(files: &[FileEntry], view: &View) -> Vec<Finding> {
             Role::Manifest | Role::Named | Role::Wal | Role::Lock if file.file_type != "file" => {
                 let code =
                     if file.file_type == "directory" { "file.is-a-directory" } else { "file.not-a-regular-file" };
-                let detail = format!("a {} stands in the place of: {}", file.file_type, file.kind);
+                let found = match file.file_type.as_str() {
+                    "directory" => "a directory",
+                    "symlink" => "a symbolic link that leads nowhere",
+                    _ => "a pipe or device",
+                };
+                let detail = format!("{found} stands in the place of: {}", file.kind);
                 Finding::error(code, detail).at(path).loses(Loss::Possible, None)
             }
             Role::Manifest | Role::Named | Role::Wal | Role::Lock | Role::Writing | Role::Quarantine => continue,
