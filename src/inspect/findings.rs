@@ -91,7 +91,7 @@ impl Findings {
             let Some(finding) = list.get_mut(*position) else { continue };
             finding.documents_at_risk = Some(*count);
             if *count > 1 {
-                finding.detail.push_str(&format!("; so are {} more rows", count - 1));
+                finding.detail.push_str(&format!("; the same in {} more rows", count - 1));
             }
         }
         list
@@ -121,7 +121,7 @@ mod tests {
         let list = findings.list();
         assert_eq!(list.len(), 2);
         assert_eq!((list[0].documents_at_risk, list[1].documents_at_risk), (Some(1000), Some(1)));
-        assert_eq!(list[0].detail, "row 0 is bad; so are 999 more rows");
+        assert_eq!(list[0].detail, "row 0 is bad; the same in 999 more rows");
     }
 
     #[test]
