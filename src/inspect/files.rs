@@ -63,8 +63,16 @@ pub fn list(view: &View, tree: &Tree) -> Vec<FileEntry> {
         let kind = kind_of_directory(path).unwrap_or(kind).describe().to_owned();
         let path = path.clone();
         let shown = show_path(&path);
-        let missing =
-            FileEntry { path: shown, role: Role::Missing, kind, segment, size: None, allocated: None, modified: None };
+        let missing = FileEntry {
+            path: shown,
+            role: Role::Missing,
+            kind,
+            file_type: "nothing".to_owned(),
+            segment,
+            size: None,
+            allocated: None,
+            modified: None,
+        };
         files.insert(path, missing);
     }
     files.into_values().collect()
@@ -101,6 +109,17 @@ pub fn findings(files: &[FileEntry], view: &View) -> Vec<Finding> {
                 Finding::warning("file.leftover", format!("{}: nothing needs it any more", file.kind)).at(path)
             }
             Role::Stranger => Finding::info("file.stranger", "not written by zvec").at(path),
+            Role::Manifest | Role::Named | Role::Wal | Role::Lock if file.file_type != "file" => {
+                let code =
+                    if file.file_type == "directory" { "file.is-a-directory" } else { "file.not-a-regular-file" };
+                let found = match file.file_type.as_str() {
+                    "directory" => "a directory",
+                    "symlink" => "a symbolic link that leads nowhere",
+                    _ => "a pipe or device",
+                };
+                let detail = format!("{found} stands in the place of: {}", file.kind);
+                Finding::error(code, detail).at(path).loses(Loss::Possible, None)
+            }
             Role::Manifest | Role::Named | Role::Wal | Role::Lock | Role::Writing | Role::Quarantine => continue,
         };
         findings.push(finding);
@@ -200,12 +219,14 @@ fn describe(roles: &Roles, entry: &TreeEntry) -> FileEntry {
     FileEntry {
         path: show_path(&entry.path),
         role: roles.role(&entry.path, &kind, segment),
-        kind: match entry.file_type {
-            FileType::File => kind.describe().to_owned(),
-            FileType::Dir => format!("directory in the place of: {}", kind.describe()),
-            FileType::Symlink => "symbolic link that leads nowhere".to_owned(),
-            FileType::Other => "not a regular file".to_owned(),
-        },
+        kind: kind.describe().to_owned(),
+        file_type: match entry.file_type {
+            FileType::File => "file",
+            FileType::Dir => "directory",
+            FileType::Symlink => "symlink",
+            FileType::Other => "other",
+        }
+        .to_owned(),
         segment,
         size: Some(entry.len),
         allocated: entry.allocated,

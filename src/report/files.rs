@@ -76,8 +76,11 @@ pub struct FileEntry {
     pub path: String,
     /// What it is there for.
     pub role: Role,
-    /// What kind of file it is, in words.
+    /// What kind of file its name promises, in words.
     pub kind: String,
+    /// What stands there: `file`, `directory`, `symlink` (one that leads nowhere), `other` (pipe, device), `nothing`.
+    #[serde(rename = "type")]
+    pub file_type: String,
     /// Segment it belongs to.
     pub segment: Option<u32>,
     /// Size in bytes; `null` if it does not exist.
