@@ -116,7 +116,9 @@ fn sources() -> Vec<(String, String)> {
             let path = entry.unwrap().path();
             let name = path.file_name().unwrap().to_string_lossy().into_owned();
             if path.is_dir() {
-                directories.push(path);
+                if name != "tests" {
+                    directories.push(path);
+                }
             } else if name.ends_with(".rs") && !name.ends_with("tests.rs") {
                 let relative = path.strip_prefix(&src).unwrap().to_string_lossy().replace('\\', "/");
                 files.push((relative, without_tests(&read(&path))));
