@@ -96,6 +96,13 @@ pub fn findings(files: &[FileEntry], view: &View) -> Vec<Finding> {
             }
             Role::Orphan => {
                 let Some(first) = path.iter().next() else { continue };
+                if names::classify(Path::new(first)).0 == NameKind::Unfinished {
+                    if orphans.insert(first.to_owned()) {
+                        let detail = "an unfinished compaction; zvec 0.8.0 removes it at the next writable open";
+                        findings.push(Finding::warning("segment.unfinished", detail).at(Path::new(first)));
+                    }
+                    continue;
+                }
                 if file.segment.is_some_and(|id| roles.segments.contains(&id)) {
                     Finding::warning("file.orphan", "not named by the manifest").at(path)
                 } else if orphans.insert(first.to_owned()) {
@@ -120,7 +127,13 @@ pub fn findings(files: &[FileEntry], view: &View) -> Vec<Finding> {
                 let detail = format!("{found} stands in the place of: {}", file.kind);
                 Finding::error(code, detail).at(path).loses(Loss::Possible, None)
             }
-            Role::Manifest | Role::Named | Role::Wal | Role::Lock | Role::Writing | Role::Quarantine => continue,
+            Role::Manifest
+            | Role::Named
+            | Role::Wal
+            | Role::Lock
+            | Role::Writing
+            | Role::Undecided
+            | Role::Quarantine => continue,
         };
         findings.push(finding);
     }
@@ -177,9 +190,11 @@ impl Roles {
             NameKind::Lock => Role::Lock,
             NameKind::Other => Role::Stranger,
             NameKind::Unfinished => Role::Orphan,
-            NameKind::ManifestTmp | NameKind::Manifest => Role::Leftover,
+            NameKind::ManifestTmp => Role::Leftover,
+            // Without a manifest nobody knows what is needed: nothing may look as if it could be thrown away.
+            _ if !self.known => Role::Undecided,
+            NameKind::Manifest => Role::Leftover,
             NameKind::DeleteSnapshot | NameKind::IdMap if segment.is_none() => Role::Leftover,
-            _ if !self.known => Role::Orphan,
             _ if segment.is_some_and(|id| !self.segments.contains(&id)) => Role::Orphan,
             NameKind::Wal => Role::Leftover,
             _ if self.is_writing(path, segment) => Role::Writing,
