@@ -104,7 +104,12 @@ pub fn findings(files: &[FileEntry], view: &View) -> Vec<Finding> {
                     continue;
                 }
                 if file.segment.is_some_and(|id| roles.segments.contains(&id)) {
-                    Finding::warning("file.orphan", "not named by the manifest").at(path)
+                    // A whole RocksDB directory is one finding.
+                    let place: PathBuf = path.iter().take(2).collect();
+                    if !orphans.insert(place.clone().into_os_string()) {
+                        continue;
+                    }
+                    Finding::warning("file.orphan", "not named by the manifest").at(&place)
                 } else if orphans.insert(first.to_owned()) {
                     let detail = "a directory of a segment that the manifest does not list; zvec 0.8.0 deletes it at the next writable open";
                     Finding::warning("segment.orphan", detail).at(Path::new(first))
