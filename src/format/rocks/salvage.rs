@@ -11,6 +11,7 @@ use super::entries::IndexEntry;
 use super::footer::context_modifier;
 use super::key::Comparator;
 use crate::format::checksum::mask_crc32c;
+use crate::format::cursor::Cursor;
 use crate::format::{Source, read_vec};
 
 /// Longest block whose end is searched for.
@@ -58,7 +59,7 @@ pub(super) fn data_blocks<S: Source + ?Sized>(
     while position < end {
         let longest = if lost_since.is_none() { LONGEST } else { LONGEST_GUESS };
         if let Some(handle) = find_end(source, position, end, longest, format) {
-            if let Some(entry) = as_data_block(source, handle, format, comparator) {
+            if let Some(entry) = as_data_block(source, handle, format, comparator, &salvaged.blocks) {
                 let gap = position.saturating_sub(lost_since.take().unwrap_or(position));
                 salvaged.unrecognised = salvaged.unrecognised.saturating_add(gap);
                 salvaged.blocks.push(entry);
@@ -80,10 +81,19 @@ fn as_data_block<S: Source + ?Sized>(
     handle: BlockHandle,
     format: &BlockFormat,
     comparator: Comparator,
+    before: &[IndexEntry],
 ) -> Option<IndexEntry> {
     let versions = Block::read(source, handle, format).ok()?.versions().ok()?;
-    let ascending = versions.is_sorted_by(|a, b| comparator.compare(&a.key, &b.key).is_le());
-    let last = versions.into_iter().last().filter(|_| ascending)?;
+    let previous = before.last().map(|entry| entry.key.as_slice());
+    let keys = previous.into_iter().chain(versions.iter().map(|version| version.key.as_slice()));
+    let ascending = keys.is_sorted_by(|a, b| comparator.compare(a, b).is_le());
+    // An index of internal keys looks like a data block, but begins again at the first key and points at what was found.
+    let points_at = |value: &[u8]| {
+        let mut cursor = Cursor::new(value, 0, "sst.bad-index-value");
+        BlockHandle::decode(&mut cursor).is_ok_and(|target| before.iter().any(|entry| entry.handle == target))
+    };
+    let index = versions.iter().all(|version| points_at(&version.value));
+    let last = versions.into_iter().last().filter(|_| ascending && !index)?;
     Some(IndexEntry { key: last.key, handle, first_key: None })
 }
 
