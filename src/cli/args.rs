@@ -24,7 +24,7 @@ use super::{
 /// Reads what zvec 0.1.0 to 0.8.0 wrote, without zvec, and never changes a byte of it: damaged collections, read-only mounts and
 /// collections that zvec refuses to open included.
 #[derive(Debug, Parser)]
-#[command(name = "zvecctl", version, propagate_version = true, max_term_width = 100, after_help = EXIT_CODES)]
+#[command(name = "zvecctl", version, max_term_width = 100, after_help = EXIT_CODES)]
 pub struct Cli {
     #[command(flatten)]
     pub global: Global,

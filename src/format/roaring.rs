@@ -96,7 +96,7 @@ pub fn decode(bytes: &[u8], base: u64) -> Result<Decoded> {
             && u64::from(stored) != found
         {
             let detail = format!("container {i} is at {found} in the set, its stored offset is {stored}");
-            faults.push(FormatError::malformed("roaring.bad-offset", offsets_at + 4 * i as u64, detail));
+            faults.push(FormatError::malformed("roaring.bad-offset", offsets_at.saturating_add(4 * i as u64), detail));
         }
         let offset = cursor.offset();
         match read_body(&mut cursor, cardinality, is_run) {
@@ -211,7 +211,7 @@ fn read_cookie<'a>(cursor: &mut Cursor<'a>) -> Result<(u32, Option<&'a [u8]>)> {
         let count = cursor.u32()?;
         if count > MAX_CONTAINERS {
             let detail = format!("{count} containers stored, at most {MAX_CONTAINERS} are possible");
-            return Err(FormatError::malformed("roaring.bad-count", at + 4, detail));
+            return Err(FormatError::malformed("roaring.bad-count", at.saturating_add(4), detail));
         }
         return Ok((count, None));
     }

@@ -15,6 +15,7 @@ use crate::{
 use super::{
     InspectError,
     findings::from_format,
+    names,
     source::{self, FileSource},
 };
 
@@ -149,7 +150,7 @@ pub fn judge(path: &Path, loaded: &LoadedManifest) -> (ManifestState, Vec<Findin
         return (ManifestState::Damaged(FormatError::malformed("manifest.too-large", 0, detail)), findings);
     }
     if loaded.size == 0 {
-        let detail = "the file is empty; zvec 0.8.0 would read it as a collection without segments and delete them all";
+        let detail = "the file is empty: it names no schema and no segment";
         return (ManifestState::Damaged(FormatError::truncated("manifest.empty", 0, detail)), findings);
     }
     if let Some(fault) = loaded.dump.faults.first() {
@@ -175,7 +176,7 @@ pub fn judge(path: &Path, loaded: &LoadedManifest) -> (ManifestState, Vec<Findin
 }
 
 /// The manifest in force: the highest that can be used. What stands above it is set aside, and said.
-pub fn choose(manifests: &[ManifestFile]) -> (Option<usize>, Vec<Finding>) {
+pub fn choose(vfs: &dyn Vfs, root: &Path, manifests: &[ManifestFile]) -> (Option<usize>, Vec<Finding>) {
     let used = manifests.iter().position(ManifestFile::usable);
     let mut findings = Vec::new();
     for (position, file) in manifests.iter().enumerate() {
@@ -197,11 +198,8 @@ pub fn choose(manifests: &[ManifestFile]) -> (Option<usize>, Vec<Finding>) {
             ManifestState::Damaged(error) => {
                 let mut finding = from_format(&file.path, error);
                 finding.detail.push_str(&aside);
-                if newest
-                    && file.name.style == Style::Release
-                    && matches!(error.code, "manifest.empty" | "manifest.incomplete")
-                {
-                    finding.detail.push_str("; opening this collection with zvec 0.8.0 deletes its segments");
+                if newest {
+                    finding.detail.push_str(zvec_would(vfs, root, file, error));
                 }
                 finding
             }
@@ -217,4 +215,23 @@ pub fn choose(manifests: &[ManifestFile]) -> (Option<usize>, Vec<Finding>) {
         findings.extend(used.findings.iter().cloned());
     }
     (used, findings)
+}
+
+/// What zvec 0.8.0, which obeys the highest number, does with such a manifest.
+fn zvec_would(vfs: &dyn Vfs, root: &Path, file: &ManifestFile, error: &FormatError) -> &'static str {
+    if file.name.style != Style::Release {
+        return "";
+    }
+    if !matches!(error.code, "manifest.empty" | "manifest.incomplete") {
+        return "; zvec 0.8.0 refuses to open the collection";
+    }
+    // It opens id map and delete snapshot first, by the suffixes that it reads (0 where there are none), and fails without them.
+    let suffixes = file.manifest.as_ref().map(|m| (m.id_map_path_suffix, m.delete_snapshot_path_suffix));
+    let (id_map, snapshot) = suffixes.unwrap_or_default();
+    let exists = |path: PathBuf| vfs.metadata(&root.join(path)).is_ok();
+    if exists(names::id_map_path(id_map)) && exists(names::delete_snapshot_path(snapshot)) {
+        "; DO NOT open this collection with zvec 0.8.0: it obeys this manifest and deletes every segment"
+    } else {
+        "; zvec 0.8.0 refuses to open the collection: it looks for another delete snapshot"
+    }
 }

@@ -7,7 +7,6 @@ use serde_json::{Map, Value as Json, json};
 
 use crate::{
     format::{
-        Source,
         forward::{DOC_ID_COLUMN, ForwardFile},
         manifest::proto::{BlockMeta, BlockType},
         proxima::VectorFile,
@@ -38,13 +37,7 @@ pub fn describe(
     findings: &Findings,
 ) -> SegmentEntry {
     let dir = names::segment_dir(segment.id());
-    if tree.get(&dir).is_none_or(|entry| entry.file_type != FileType::Dir) {
-        let documents = crate::format::manifest::row_count(segment.meta);
-        let detail = format!("the directory of segment {} is missing", segment.id());
-        let finding = Finding::error("segment.missing-directory", detail).at(&dir).segment(segment.id());
-        let loss = if documents > 0 { Loss::Certain } else { Loss::None };
-        findings.add(finding.loses(loss, Some(documents)));
-    }
+    findings.extend(missing_directory(view, segment));
     let ids = Ids::read(view, segment, deleted, findings);
     let usage = tree.usage(&dir);
     let wal_path = segment.wal_path().filter(|path| tree.get(path).is_some());
@@ -67,6 +60,20 @@ pub fn describe(
         size: usage.size,
         allocated: usage.allocated,
     }
+}
+
+/// That the directory of a listed segment is not there, if so.
+pub fn missing_directory(view: &View, segment: SegmentRef<'_>) -> Option<Finding> {
+    let dir = names::segment_dir(segment.id());
+    let found = view.vfs().metadata(&view.root().join(&dir));
+    if found.is_ok_and(|found| found.file_type == FileType::Dir) {
+        return None;
+    }
+    let documents = crate::format::manifest::row_count(segment.meta);
+    let detail = format!("the directory of segment {}, which the manifest lists, is missing", segment.id());
+    let finding = Finding::error("segment.missing-directory", detail).at(&dir).segment(segment.id());
+    let loss = if documents > 0 { Loss::Certain } else { Loss::None };
+    Some(finding.loses(loss, Some(documents)))
 }
 
 /// Directories that look like segments and that the manifest does not list.
@@ -238,13 +245,12 @@ fn forward(view: &View, path: &Path) -> Content {
 
 fn vectors(view: &View, path: &Path, findings: &Findings) -> Content {
     let source = view.source(path)?;
-    let size = source.size();
     let file = VectorFile::open(source).map_err(|error| from_format(path, &error))?;
     findings.extend(file.faults.iter().map(|fault| losing(path, fault, Loss::Possible, None)));
     let facts = file.facts();
     let mut content = Map::new();
     let mut put = |name: &str, value: Json| {
-        if !value.is_null() && value != "" && value != false {
+        if !value.is_null() && value != "" && value != false && value != 0 {
             content.insert(name.to_owned(), value);
         }
     };
@@ -267,7 +273,6 @@ fn vectors(view: &View, path: &Path, findings: &Findings) -> Content {
     put("segments", facts.segments.len().into());
     put("created", time::from_unix(facts.created).into());
     put("updated", time::from_unix(facts.updated).into());
-    put("file_size", size.into());
     Ok((Some(facts.rows), Json::Object(content)))
 }
 

@@ -56,7 +56,7 @@ impl View {
             return Err(InspectError::NotACollection { path: root.to_owned() });
         }
         let manifests = manifests::find(vfs.as_ref(), root, &entries);
-        let (used, findings) = manifests::choose(&manifests);
+        let (used, findings) = manifests::choose(vfs.as_ref(), root, &manifests);
         Ok(Self { vfs, root: root.to_owned(), manifests, used, findings })
     }
 

@@ -81,6 +81,9 @@ impl Page {
                 row.iter().enumerate().map(|(column, cell)| Cell::new(printable(cell)).set_alignment(align(column))),
             );
         }
+        for column in table.column_iter_mut() {
+            column.set_padding((0, 2));
+        }
         for line in table.lines() {
             self.text.push_str(line.trim_end());
             self.text.push('\n');

@@ -214,13 +214,23 @@ impl Render for SegmentDetail {
                     or_dash(block.rows),
                     block.path.clone(),
                     if block.exists { size(block.size) } else { "missing".to_owned() },
-                    flat(&block.content),
+                    flat(&essential(&block.content)),
                 ]
             })
             .collect();
         page.table(&["BLOCK", "TYPE", "DOCS", "ROWS", "PATH", "SIZE", "CONTENT"], &rows);
         page.findings(&self.findings);
     }
+}
+
+/// What the table has room for; JSON has it all.
+fn essential(content: &Json) -> Json {
+    let mut content = content.clone();
+    if let Some(fields) = content.as_object_mut() {
+        fields
+            .retain(|name, _| !matches!(name.as_str(), "container" | "sections" | "segments" | "created" | "manifest"));
+    }
+    content
 }
 
 impl Render for FileList {

@@ -67,7 +67,7 @@ fn open_by_footer(source: &dyn Source) -> Result<Opened<Ipc>> {
     let length = cursor.u32()?;
     if cursor.rest() != MAGIC {
         let detail = "the file does not end in ARROW1: its footer was never written, or is cut off";
-        return Err(FormatError::truncated("forward.no-footer", tail_at + 4, detail));
+        return Err(FormatError::truncated("forward.no-footer", tail_at.saturating_add(4), detail));
     }
     let length = u64::from(length);
     let footer_at =
@@ -95,7 +95,10 @@ fn open_by_footer(source: &dyn Source) -> Result<Opened<Ipc>> {
             if checked.as_ref().is_err_and(|error| error.kind == Kind::Io) {
                 return Err(checked.err().unwrap_or_else(|| bad("unread".into())));
             }
-            end = end.max(extent.offset.saturating_add(extent.header).saturating_add(extent.body));
+            // A place that holds no batch must not stand in the way of the next one.
+            if checked.is_ok() {
+                end = extent.offset.saturating_add(extent.header).saturating_add(extent.body);
+            }
             batches.push(batch_info(extent, checked));
             extents.push(extent);
         }

@@ -14,7 +14,7 @@ use parquet::arrow::arrow_reader::{
     ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder,
 };
 use parquet::errors::ParquetError;
-use parquet::file::metadata::ParquetMetaDataReader;
+use parquet::file::metadata::{ParquetMetaDataOptions, ParquetMetaDataReader, ParquetStatisticsPolicy};
 use parquet::file::reader::{ChunkReader, Length};
 
 use super::parquet_footer::{self, Footer};
@@ -74,7 +74,7 @@ pub(super) fn open(source: &Arc<dyn Source>) -> Result<Opened<Parquet>> {
     let length = u64::from(cursor.u32()?);
     if cursor.rest() != MAGIC {
         let detail = "the file does not end in PAR1: its footer was never written, or is cut off";
-        return Err(FormatError::truncated("forward.no-footer", tail_at + 4, detail));
+        return Err(FormatError::truncated("forward.no-footer", tail_at.saturating_add(4), detail));
     }
     let footer_at = tail_at.checked_sub(length).filter(|at| *at >= 4 && length <= MAX_FOOTER).ok_or_else(|| {
         let detail = format!("a footer of {length} bytes in a file of {size}");
@@ -84,7 +84,12 @@ pub(super) fn open(source: &Arc<dyn Source>) -> Result<Opened<Parquet>> {
     let footer = parquet_footer::read(&bytes, footer_at)?;
     let metadata = contain(footer_at, || {
         let bad = |error: ParquetError| FormatError::malformed("forward.bad-footer", footer_at, error.to_string());
-        let metadata = ParquetMetaDataReader::decode_metadata(&bytes).map_err(bad)?;
+        // Statistics are nothing that reading needs: damage in them must not cost the file.
+        let skip = ParquetMetaDataOptions::new()
+            .with_column_stats_policy(ParquetStatisticsPolicy::SkipAll)
+            .with_size_stats_policy(ParquetStatisticsPolicy::SkipAll)
+            .with_encoding_stats_policy(ParquetStatisticsPolicy::SkipAll);
+        let metadata = ParquetMetaDataReader::decode_metadata_with_options(&bytes, Some(&skip)).map_err(bad)?;
         let options = ArrowReaderOptions::new().with_skip_arrow_metadata(true);
         ArrowReaderMetadata::try_new(Arc::new(metadata), options).map_err(bad)
     })?;

@@ -157,6 +157,22 @@ fn a_damaged_arrow_batch_costs_only_itself() {
 }
 
 #[test]
+fn a_damaged_footer_entry_costs_only_its_batch() {
+    let good = write_ipc(&[rows(0, 50), rows(50, 60), rows(110, 70)]);
+    let infos = open(&good).unwrap().batch_infos().to_vec();
+    let place = good.windows(8).rposition(|window| window == infos[1].offset.to_le_bytes()).unwrap();
+    // Far beyond the file, and onto the last batch's body: neither may hide the last batch.
+    for offset in [1u64 << 40, infos[2].offset + 64] {
+        let mut bytes = good.clone();
+        bytes[place..place + 8].copy_from_slice(&offset.to_le_bytes());
+        let file = open(&bytes).unwrap();
+        assert!(file.batch_infos()[1].fault.is_some());
+        assert_eq!(file.read_batch(0, None).unwrap(), rows(0, 50));
+        assert_eq!(file.read_batch(2, None).unwrap(), rows(110, 70));
+    }
+}
+
+#[test]
 fn hostile_arrow_numbers_end_as_errors() {
     let good = write_ipc(&[rows(0, 50)]);
     let info = open(&good).unwrap().batch_infos()[0].clone();

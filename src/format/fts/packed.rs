@@ -102,34 +102,38 @@ impl PackedPosting {
                 format!("version {version}, expected {VERSION}"),
             );
         }
+        // Where the next block must be; unknown behind an unreadable one.
         let mut end = value.len().saturating_sub(cursor.remaining());
+        let mut known = true;
         for (i, raw) in table.chunks_exact(TABLE_ENTRY as usize).enumerate() {
             let at = base.saturating_add(HEADER).saturating_add(TABLE_ENTRY * i as u64);
             let mut fields = Cursor::new(raw, at, "packed.truncated");
             let entry = Entry { last_row: fields.u32()?, offset: fields.u32()?, score: fields.f32()? };
-            let expected = end.next_multiple_of(16);
-            if entry.offset as usize != expected {
-                let detail = format!("block {i} is expected at {expected}, its stored offset is {}", entry.offset);
-                posting.fault("packed.bad-offset", at + 4, detail);
-                // A block that overlaps what has been read would give the same rows again.
-                if (entry.offset as usize) < end {
-                    continue;
-                }
+            let (found, expected) = (entry.offset as usize, aligned(end));
+            // A block that overlaps what has been read would give the same rows again.
+            if found < end || known && found != expected {
+                let detail = format!("block {i} is expected at {expected}, its stored offset is {found}");
+                posting.fault("packed.bad-offset", at.saturating_add(4), detail);
+            }
+            if found < end {
+                known = false;
+                continue;
             }
             let offset = base.saturating_add(u64::from(entry.offset));
             match posting.read_block(value, i, offset, &entry) {
                 Ok(contents) => {
                     end = contents.end;
+                    known = true;
                     if contents.rows.len() != FULL && i as u64 + 1 != u64::from(count) {
                         let detail = format!("block {i} of {count} has {} entries, not {FULL}", contents.rows.len());
-                        posting.fault("packed.short-block", offset + 7, detail);
+                        posting.fault("packed.short-block", offset.saturating_add(7), detail);
                     }
                     posting.append(contents, offset);
                 }
                 Err(mut error) => {
                     error.detail = format!("block {i} of {count}: {}", error.detail);
                     posting.faults.push(error);
-                    end = end.max(entry.offset as usize);
+                    known = false;
                 }
             }
         }
@@ -137,8 +141,8 @@ impl PackedPosting {
             let detail = format!("{stored_rows} rows stored as the count, {} read", posting.rows.len());
             posting.fault("packed.bad-count", base.saturating_add(8), detail);
         }
-        if posting.faults.is_empty() && value.len() != end.next_multiple_of(16) {
-            let detail = format!("the posting ends at {}, expected {}", value.len(), end.next_multiple_of(16));
+        if posting.faults.is_empty() && value.len() != aligned(end) {
+            let detail = format!("the posting ends at {}, expected {}", value.len(), aligned(end));
             posting.fault("packed.bad-length", base.saturating_add(end as u64), detail);
         }
         Ok(posting)
@@ -170,7 +174,7 @@ impl PackedPosting {
         let reserved = cursor.u32()?;
         if count == 0 || count > FULL {
             let detail = format!("{count} entries, expected 1 to {FULL}");
-            return Err(FormatError::malformed("packed.bad-entries", offset + 7, detail));
+            return Err(FormatError::malformed("packed.bad-entries", offset.saturating_add(7), detail));
         }
         let distances = unpack(&mut cursor, row_width, count)?;
         let term_frequencies = unpack(&mut cursor, frequency_width, count)?;
@@ -204,14 +208,23 @@ impl PackedPosting {
         }
         if score.to_bits() != entry.score.to_bits() {
             let detail = format!("block {i} has score {score}, its table entry {}", entry.score);
-            self.fault("packed.score-mismatch", offset + 8, detail);
+            self.fault("packed.score-mismatch", offset.saturating_add(8), detail);
         }
         if reserved != 0 {
-            self.fault("packed.bad-reserved", offset + 12, format!("{reserved} in the reserved field of block {i}"));
+            self.fault(
+                "packed.bad-reserved",
+                offset.saturating_add(12),
+                format!("{reserved} in the reserved field of block {i}"),
+            );
         }
         let end = (entry.offset as usize).saturating_add(bytes.len().saturating_sub(cursor.remaining()));
         Ok(Contents { rows, term_frequencies, document_lengths, score, end })
     }
+}
+
+/// Blocks begin at multiples of 16.
+fn aligned(end: usize) -> usize {
+    end.checked_next_multiple_of(16).unwrap_or(end)
 }
 
 /// Takes `count` values of `width` bits off the cursor.

@@ -103,6 +103,15 @@ fn a_damaged_block_costs_only_itself() {
 }
 
 #[test]
+fn a_damaged_table_entry_costs_only_its_block() {
+    let mut bytes = LONG.to_vec();
+    bytes[16 + 12 + 7] = 0x40;
+    let posting = PackedPosting::decode(&bytes, 0).unwrap();
+    assert_eq!(codes(&posting), ["packed.bad-offset", "packed.truncated", "packed.bad-count"]);
+    assert_eq!((posting.rows.len(), posting.rows.last()), (138, Some(&299)));
+}
+
+#[test]
 fn every_stored_fact_is_checked() {
     for (at, byte, code) in [
         (8, 1, "packed.bad-count"),

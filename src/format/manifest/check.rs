@@ -33,11 +33,7 @@ pub struct RuleViolation {
 pub fn check(manifest: &Manifest) -> Vec<RuleViolation> {
     let mut found = Checker::default();
     if *manifest == Manifest::default() {
-        found.add(
-            "manifest.empty",
-            None,
-            "the manifest holds nothing: zvec 0.8.0 deletes every segment when it opens this",
-        );
+        found.add("manifest.empty", None, "the manifest names no schema and no segment");
         return found.violations;
     }
     let no_schema = CollectionSchema::default();

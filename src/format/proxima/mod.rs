@@ -23,6 +23,7 @@ mod facts;
 mod fault;
 pub mod flat;
 pub mod flat_sparse;
+mod graph_header;
 pub mod hnsw;
 pub mod ivf;
 pub mod ivf_rabitq;
@@ -30,6 +31,7 @@ mod keymap;
 pub mod meta;
 pub mod rotation;
 mod rows;
+mod section;
 pub mod sparse;
 #[cfg(test)]
 mod tests;
@@ -228,7 +230,7 @@ impl<S: Source> VectorFile<S> {
         }
     }
 
-    /// Undoes the rotation the file holds from here on: for graph files of 0.8.0, once a comparison with the `index` file of
+    /// Undoes the rotation the file holds from here on: for graph files, once a comparison with the `index` file of
     /// the block has shown that it is the right one.
     pub fn trust_rotation(&mut self) {
         if let (Ok(encoding), Some(rotation)) = (&mut self.encoding, &self.rotation) {
@@ -286,7 +288,7 @@ fn with_rotation(mut encoding: Encoding, rotation: &Rotation, graph: bool, offse
         let detail = format!("rotation of {} dimensions, vectors of {}", rotation.dimension(), encoding.dimension);
         return Err(FormatError::malformed("rotation.bad-dimension", offset, detail));
     }
-    if graph && rotation.current {
+    if graph {
         encoding.rotated = true;
     } else {
         encoding.rotation = Some(rotation.clone());

@@ -1,7 +1,7 @@
 //! The segment `enable_rotate`: a random rotation applied before integer quantisation, and its inverse.
 //!
 //! ```text
-//! since 0.8.0                              earlier
+//! 0.7.0, 0.8.0                             in the source, met in no release
 //!  0 "ROTR"                                 0 u8 kind: 0 FHT, 1 matrix; 3 bytes zero
 //!  4 u16 version, 1                         4 u32 dimension
 //!  6 u16 kind: 0 matrix, 1 FHT              8 u32 dimension again (or padded)
@@ -9,14 +9,14 @@
 //! 16 u32 payload size | 20 u32 0
 //! 24 payload
 //!
-//! payload, matrix: f32 × dim × dim, row-major; rotated = vector · matrix
-//! payload, FHT:    4 × dim sign bits, low bit first: one bit per component and round
+//! payload, FHT:    4 × ⌈dim / 8⌉ bytes of signs, low bit first: one bit per component and round
+//! payload, matrix: f32 × dim × dim, row-major; rotated = vector · matrix (met in no release)
 //! ```
 //!
 //! FHT, let t = the largest power of two ≤ dim. A round flips the signs its bits name, applies the unnormalised fast
 //! Hadamard transform to t components and scales these by 1/√t: to the first t in rounds 1 and 3, to the last t in rounds 2
 //! and 4. When t < dim, each round ends with a Kac step on both halves of the vector, (x, y) → (x+y, x−y), and the
-//! result is scaled by 1/4. Before 0.8.0 FHT was taken when 64 divides the dimension and a matrix otherwise; 0.8.0 takes FHT for others too.
+//! result is scaled by 1/4. When dim is odd, the Kac step multiplies the middle component by √2.
 //!
 //! 0.8.0 stores a fresh rotation when it builds an HNSW or Vamana index, even when the codes are copied from a flat index and
 //! are rotated by the one of that file, which is then deleted. Nothing in the graph file tells the two cases apart.
@@ -29,14 +29,12 @@ use crate::format::{FormatError, Result};
 pub const SEGMENT: &str = "enable_rotate";
 
 const MAGIC: [u8; 4] = *b"ROTR";
-const ROUNDS: usize = 4;
+const ROUNDS: u64 = 4;
 const MAX_DIMENSION: u32 = 1 << 16;
 
 /// How vectors of one index were rotated.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Rotation {
-    /// Whether it has the header of 0.8.0.
-    pub current: bool,
     dimension: usize,
     kind: Kind,
 }
@@ -51,8 +49,7 @@ impl Rotation {
     /// Decodes the data of the segment, which begin at file offset `base`.
     pub fn parse(bytes: &[u8], base: u64) -> Result<Self> {
         let mut cursor = Cursor::new(bytes, base, "rotation.truncated");
-        let current = bytes.starts_with(&MAGIC);
-        let (matrix, dimension, payload) = if current {
+        let (matrix, dimension, payload) = if bytes.starts_with(&MAGIC) {
             cursor.skip(4)?;
             let (version, kind) = (cursor.u16()?, cursor.u16()?);
             if version > 1 {
@@ -80,10 +77,9 @@ impl Rotation {
         };
         let expected = match matrix {
             true => u64::from(dimension).saturating_mul(dimension.into()).saturating_mul(4),
-            false => u64::from(dimension) * ROUNDS as u64 / 8,
+            false => u64::from(dimension.div_ceil(8)) * ROUNDS,
         };
-        let divisible = matrix || dimension.is_multiple_of(8);
-        if dimension == 0 || dimension > MAX_DIMENSION || !divisible || payload.len() as u64 != expected {
+        if dimension == 0 || dimension > MAX_DIMENSION || payload.len() as u64 != expected {
             let detail = format!("{} payload bytes for {dimension} dimensions, {expected} expected", payload.len());
             return Err(FormatError::malformed("rotation.bad-payload", base, detail));
         }
@@ -91,7 +87,7 @@ impl Rotation {
             true => Kind::Matrix(payload.as_chunks().0.iter().map(|bytes| f32::from_le_bytes(*bytes)).collect()),
             false => Kind::Hadamard(payload.to_vec()),
         };
-        Ok(Self { current, dimension: at(dimension.into()), kind })
+        Ok(Self { dimension: at(dimension.into()), kind })
     }
 
     /// Dimension of the vectors it applies to.
@@ -124,19 +120,21 @@ fn invert_hadamard(signs: &[u8], vector: &mut [f32]) {
     if !whole {
         vector.iter_mut().for_each(|x| *x *= 4.0);
     }
-    for (round, signs) in signs.chunks_exact(dimension / 8).enumerate().rev() {
+    for (round, signs) in signs.chunks_exact(dimension.div_ceil(8)).enumerate().rev() {
         if !whole {
-            let (low, high) = vector.split_at_mut(dimension / 2);
+            let (low, rest) = vector.split_at_mut(dimension / 2);
+            let (middle, high) = rest.split_at_mut(dimension % 2);
             for (x, y) in low.iter_mut().zip(high) {
                 (*x, *y) = ((*x + *y) * 0.5, (*x - *y) * 0.5);
             }
+            middle.iter_mut().for_each(|x| *x *= std::f32::consts::FRAC_1_SQRT_2);
         }
         let start = if round % 2 == 0 { 0 } else { dimension - power };
         if let Some(part) = vector.get_mut(start..start + power) {
             hadamard(part);
             part.iter_mut().for_each(|x| *x *= factor);
         }
-        for (components, &bits) in vector.chunks_exact_mut(8).zip(signs) {
+        for (components, &bits) in vector.chunks_mut(8).zip(signs) {
             for (bit, x) in components.iter_mut().enumerate() {
                 if bits & (1 << bit) != 0 {
                     *x = -*x;
@@ -178,8 +176,7 @@ mod tests {
         let power = 1usize << dimension.ilog2();
         for round in 0..4 {
             for (i, x) in vector.iter_mut().enumerate() {
-                let bit = round * dimension + i;
-                if signs[bit / 8] >> (bit % 8) & 1 == 1 {
+                if signs[round * dimension.div_ceil(8) + i / 8] >> (i % 8) & 1 == 1 {
                     *x = -*x;
                 }
             }
@@ -190,9 +187,13 @@ mod tests {
                 vector[start + i] = sum / (power as f32).sqrt();
             }
             if power < dimension {
-                for i in 0..dimension / 2 {
-                    let (x, y) = (vector[i], vector[i + dimension / 2]);
-                    (vector[i], vector[i + dimension / 2]) = (x + y, x - y);
+                let (half, offset) = (dimension / 2, dimension.div_ceil(2));
+                for i in 0..half {
+                    let (x, y) = (vector[i], vector[i + offset]);
+                    (vector[i], vector[i + offset]) = (x + y, x - y);
+                }
+                if half != offset {
+                    vector[half] *= 2f32.sqrt();
                 }
             }
         }
@@ -202,14 +203,14 @@ mod tests {
     }
 
     #[test]
-    fn hadamard_rotation_is_undone_for_both_shapes() {
-        for dimension in [64usize, 192] {
-            let signs: Vec<u8> = (0..dimension / 2).map(|i| (i * 37 + 11) as u8).collect();
+    fn hadamard_rotation_is_undone_for_every_shape() {
+        for dimension in [64usize, 192, 20, 21, 1] {
+            let signs: Vec<u8> = (0..4 * dimension.div_ceil(8)).map(|i| (i * 37 + 11) as u8).collect();
             let rotation = Rotation::parse(&segment(1, dimension as u32, &signs), 0).unwrap();
             let original: Vec<f32> = (0..dimension).map(|i| (i as f32 * 0.7).sin()).collect();
             let mut vector = original.clone();
             rotate(&signs, &mut vector);
-            assert!(vector.iter().zip(&original).any(|(a, b)| (a - b).abs() > 0.1), "it does rotate");
+            assert!(dimension == 1 || vector.iter().zip(&original).any(|(a, b)| (a - b).abs() > 0.1), "it does rotate");
             rotation.invert(&mut vector);
             for (a, b) in vector.iter().zip(&original) {
                 assert!((a - b).abs() < 1e-5, "{dimension}: {a} {b}");
@@ -227,7 +228,7 @@ mod tests {
     }
 
     #[test]
-    fn header_before_0_8_has_the_kinds_the_other_way_round() {
+    fn header_without_magic_has_the_kinds_the_other_way_round() {
         let mut bytes = vec![0, 0, 0, 0];
         bytes.extend(64u32.to_le_bytes());
         bytes.extend(64u32.to_le_bytes());

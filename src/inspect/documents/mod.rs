@@ -166,6 +166,11 @@ impl<'a> Documents<'a> {
     /// one block of vectors at a time. Returns early if `each` breaks.
     pub fn each(&mut self, each: &mut dyn FnMut(Document) -> ControlFlow<()>) -> ControlFlow<()> {
         for segment in segments_of(self.manifest) {
+            if let Some(missing) = super::segments::missing_directory(self.view, segment) {
+                self.unreadable_rows = self.unreadable_rows.saturating_add(missing.documents_at_risk.unwrap_or(0));
+                self.findings.add(missing);
+                continue;
+            }
             let mut reader = SegmentReader::open(self.view, segment, &self.fields, &self.snapshot, &self.findings);
             let (deleted, selection) = (&self.deleted, self.selection);
             let wanted = |doc_id: u64| {

@@ -64,25 +64,31 @@ impl<'a> SegmentReader<'a> {
         let places = columns::places(self.segment, &self.fields.scalars, &self.findings);
         let mut first_row = 0u64;
         for (block, places) in self.segment.row_blocks().zip(places) {
-            self.block(block, &places, first_row, wanted, each)?;
+            let mut seen = 0;
+            let flow = self.block(block, &places, first_row, &mut seen, wanted, each);
+            if flow.is_continue() {
+                self.unreadable_rows += u64::from(block.doc_count).saturating_sub(seen);
+            }
+            flow?;
             first_row = first_row.saturating_add(u64::from(block.doc_count));
         }
         ControlFlow::Continue(())
     }
 
-    /// Calls `each` with the wanted documents of one row block, whose first row is `first_row` of the segment.
+    /// Calls `each` with the wanted documents of one row block, whose first row is `first_row` of the segment; counts in `seen` the rows
+    /// that could be read, wanted or not.
     fn block(
         &mut self,
         block: &BlockMeta,
         places: &[Place<'_>],
         first_row: u64,
+        seen: &mut u64,
         wanted: &Wanted<'_>,
         each: &mut dyn FnMut(Document) -> ControlFlow<()>,
     ) -> ControlFlow<()> {
         let documents = u64::from(block.doc_count);
         let Some(path) = self.segment.block_path(block) else { return ControlFlow::Continue(()) };
         let Some(mut rows) = BlockReader::open(self.view, &path, documents, &self.findings) else {
-            self.unreadable_rows = self.unreadable_rows.saturating_add(documents);
             return ControlFlow::Continue(());
         };
         self.compare_rows(block, &rows);
@@ -92,10 +98,7 @@ impl<'a> SegmentReader<'a> {
         let (mut extras, columns) = self.open_columns(block, places, &rows);
 
         for (index, (batch_row, batch_rows)) in rows.batches().into_iter().enumerate() {
-            let Some(records) = rows.load(index).cloned() else {
-                self.unreadable_rows = self.unreadable_rows.saturating_add(batch_rows.unwrap_or(0));
-                continue;
-            };
+            let Some(records) = rows.load(index).cloned() else { continue };
             let ids = match rows.doc_ids(&records, id_column) {
                 Ok(ids) => ids,
                 Err(error) => {
@@ -108,9 +111,9 @@ impl<'a> SegmentReader<'a> {
                 let detail = "the position of this batch is unknown: a batch before it cannot be measured";
                 let finding = Finding::error("forward.position-unknown", detail).at(&path);
                 self.findings.add(finding.loses(Loss::Certain, batch_rows));
-                self.unreadable_rows = self.unreadable_rows.saturating_add(batch_rows.unwrap_or(0));
                 continue;
             };
+            *seen += ids.len() as u64;
             for (at, doc_id) in ids.values().iter().copied().enumerate() {
                 let Some(deleted) = wanted(doc_id) else { continue };
                 let row = batch_row.saturating_add(at as u64);
@@ -143,13 +146,12 @@ impl<'a> SegmentReader<'a> {
         self.findings.add(finding.loses(Loss::Possible, (missing > 0).then_some(missing)));
     }
 
-    fn system_columns(&mut self, rows: &BlockReader, documents: u64) -> Option<(usize, usize)> {
+    fn system_columns(&self, rows: &BlockReader, documents: u64) -> Option<(usize, usize)> {
         let columns = rows.file().column_index(DOC_ID_COLUMN).zip(rows.file().column_index(UID_COLUMN));
         if columns.is_none() {
             let detail = format!("the block lacks {DOC_ID_COLUMN} or {UID_COLUMN}");
             let finding = Finding::error("forward.system-columns", detail).at(rows.path());
             self.findings.add(finding.loses(Loss::Certain, Some(documents)));
-            self.unreadable_rows = self.unreadable_rows.saturating_add(documents);
         }
         columns
     }

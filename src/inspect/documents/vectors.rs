@@ -90,7 +90,7 @@ impl<'a> VectorColumn<'a> {
         if rows(&listed) != expected {
             // Dropping the index of a quantised column leaves its old block in the manifest, its file gone (every release).
             let exists = |block: &&BlockMeta| segment.block_path(block).is_some_and(|path| view.exists(&path));
-            let existing: Vec<_> = listed.iter().copied().filter(|block| exists(&block)).collect();
+            let existing: Vec<_> = listed.iter().copied().filter(exists).collect();
             if rows(&existing) == expected {
                 let detail = format!(
                     "the manifest lists blocks of field {} that were dropped; zvec cannot open this",
