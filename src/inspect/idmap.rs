@@ -43,7 +43,7 @@ impl Directory for DatabaseDir<'_> {
 }
 
 fn read_error(error: &std::io::Error) -> FormatError {
-    FormatError { code: super::io_code(error), kind: Kind::Io, offset: 0, detail: error.to_string() }
+    FormatError { code: super::io_code(error), kind: Kind::Io, offset: 0, detail: super::error::io_detail(error) }
 }
 
 /// A fault in a RocksDB directory as a finding about its file.
