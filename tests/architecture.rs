@@ -57,7 +57,7 @@ fn module(path: &str) -> &str {
 
 /// A test may look up and down: files of tests are left out, and so is everything under `#[cfg(test)]`.
 fn is_test(path: &str) -> bool {
-    path.trim_end_matches(".rs").ends_with("tests")
+    path.trim_end_matches(".rs").split('/').any(|part| part.ends_with("tests"))
 }
 
 /// Imports that a floor does not allow.
@@ -131,6 +131,18 @@ fn over_all(check: impl Fn(&str, &str) -> Vec<String>) -> Vec<String> {
 #[test]
 fn modules_import_only_from_floors_below_their_own() {
     assert_eq!(over_all(wrong_imports), Vec::<String>::new());
+}
+
+/// What is left out as a test by its name must be one.
+#[test]
+fn modules_named_tests_are_compiled_for_tests_only() {
+    let wrong = over_all(|path, text| {
+        let code = Code::of(text);
+        let words = code.words();
+        let named = words.windows(2).filter(|pair| pair[0] == "mod" && pair[1].ends_with("tests"));
+        named.map(|pair| format!("src/{path} has mod {} without #[cfg(test)]", pair[1])).collect()
+    });
+    assert_eq!(wrong, Vec::<String>::new());
 }
 
 #[test]

@@ -13,36 +13,38 @@ use zvecctl::{
     report::Exit,
 };
 
-/// Compares a directory with what it should hold, or writes it anew.
-fn compare(directory: &str, expected: &BTreeMap<String, String>) {
-    let directory = repository(directory);
-    if env::var_os("UPDATE_CONTRACT").is_some() {
-        fs::create_dir_all(&directory).unwrap();
-        for name in names_in(&directory) {
-            if !expected.contains_key(&name) {
-                fs::remove_file(directory.join(name)).unwrap();
-            }
-        }
-        for (name, content) in expected {
-            fs::write(directory.join(name), content).unwrap();
-        }
-    }
-    let again = "UPDATE_CONTRACT=1 cargo test --test contract writes it anew, if the change is meant";
-    for (name, content) in expected {
-        let path = directory.join(name);
-        let kept = fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}; {again}", path.display()));
-        if let Some((line, (kept, new))) = kept.lines().zip(content.lines()).enumerate().find(|(_, (a, b))| a != b) {
-            panic!("{} line {}:\n  kept: {kept}\n  new:  {new}\n{again}", path.display(), line + 1);
-        }
-        assert!(kept == *content, "{} has another length; {again}", path.display());
-    }
-    for name in names_in(&directory) {
-        assert!(expected.contains_key(&name), "{} belongs to nothing; {again}", directory.join(name).display());
-    }
+const AGAIN: &str = "UPDATE_CONTRACT=1 cargo test --test contract writes it anew, if the change is meant";
+
+fn updating() -> bool {
+    env::var_os("UPDATE_CONTRACT").is_some()
 }
 
-fn names_in(directory: &Path) -> Vec<String> {
-    fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect()
+/// Compares a file with what it should hold, or writes it anew.
+fn compare_file(path: &Path, content: &str) {
+    if updating() {
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, content).unwrap();
+    }
+    let kept = fs::read_to_string(path).unwrap_or_else(|error| panic!("{}: {error}; {AGAIN}", path.display()));
+    if let Some((line, (kept, new))) = kept.lines().zip(content.lines()).enumerate().find(|(_, (a, b))| a != b) {
+        panic!("{} line {}:\n  kept: {kept}\n  new:  {new}\n{AGAIN}", path.display(), line + 1);
+    }
+    assert!(kept == content, "{} has another length; {AGAIN}", path.display());
+}
+
+/// Compares a directory with the files that it should hold, and no others.
+fn compare(directory: &str, expected: &BTreeMap<String, String>) {
+    let directory = repository(directory);
+    for (name, content) in expected {
+        compare_file(&directory.join(name), content);
+    }
+    for entry in fs::read_dir(&directory).unwrap() {
+        let path = entry.unwrap().path();
+        if !expected.contains_key(path.file_name().unwrap().to_str().unwrap()) {
+            assert!(updating(), "{} belongs to nothing; {AGAIN}", path.display());
+            fs::remove_file(path).unwrap();
+        }
+    }
 }
 
 #[test]
@@ -75,7 +77,7 @@ fn help_is_the_kept_one() {
     root.build();
     let mut text = "The help of every command, as `zvecctl help COMMAND` prints it.\n".to_owned();
     collect_help(&root, &mut text);
-    compare("tests/snapshots", &BTreeMap::from([("help.txt".to_owned(), text)]));
+    compare_file(&repository("tests/snapshots/help.txt"), &text);
 }
 
 fn collect_help(command: &clap::Command, text: &mut String) {

@@ -43,5 +43,9 @@ pub fn open(vfs: &dyn Vfs, root: &Path, relative: &Path) -> Result<Arc<FileSourc
 
 /// A refusal of the system as a finding. Whether anything is lost depends on the file: the caller says.
 pub fn io_finding(relative: &Path, error: &std::io::Error) -> Finding {
-    Finding::error(io_code(error), io_detail(error)).at(relative).loses(Loss::Possible, None)
+    let detail = match error.kind() {
+        std::io::ErrorKind::NotFound => "missing, and the manifest names it".to_owned(),
+        _ => io_detail(error),
+    };
+    Finding::error(io_code(error), detail).at(relative).loses(Loss::Possible, None)
 }

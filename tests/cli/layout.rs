@@ -99,10 +99,10 @@ fn manifest_ls_tells_which_manifest_is_used_and_which_zvec_would_use() {
     let shown = on("manifest ls", &fixture.path()).exits(3).silently();
     insta::assert_snapshot!(steady(&shown.stdout), @r"
     MANIFEST SIZE MODIFIED STATE USED SEGMENTS DOCS NAMES MISSING
-    manifest.3 0 <time> manifest.empty by zvec - - - -
+    manifest.3 0 <time> manifest.empty by zvec 0 0 2 del.0
     manifest.2 286 <time> valid by zvecctl 1 81 7 none
 
-    error: manifest.empty manifest.3 byte 0: the file is empty; zvec 0.8.0 would read it as a collection without segments and delete them all; set aside, manifest.2 is used instead; opening this collection with zvec 0.8.0 deletes its segments
+    error: manifest.empty manifest.3 byte 0: the file is empty: it names no schema and no segment; set aside, manifest.2 is used instead; zvec 0.8.0 refuses to open the collection: it looks for another delete snapshot
     ");
     let json = json_on("manifest ls", &fixture.path(), &[]).exits(3).silently().envelope();
     let used: Vec<_> =
@@ -132,13 +132,14 @@ fn a_collection_without_a_manifest_is_not_called_sound() {
 
 #[test]
 fn manifest_diff_names_what_differs() {
-    let fixture = Fixture::damaged("manifest_leftover");
-    let (old, new) = (fixture.join("manifest.1"), fixture.join("manifest.2"));
+    let fixture = Fixture::good("0.8.0_small_flushed");
+    let other = Fixture::good("0.8.0_small_segments");
+    let (old, new) = (other.join("manifest.5"), fixture.join("manifest.2"));
     let json = json_on("manifest diff", &old, &[new.to_str().unwrap()]).exits(0).silently().envelope();
     assert_eq!(json["data"]["equal"], false);
     let changes = json["data"]["changes"].as_array().unwrap();
     let changed: Vec<_> = changes.iter().map(|change| change["path"].as_str().unwrap()).collect();
-    assert!(changed.contains(&"delete_snapshot_path_suffix"), "{changed:?}");
+    assert!(changed.contains(&"next_segment_id"), "{changed:?}");
     let shown = run(["manifest", "diff", old.to_str().unwrap(), new.to_str().unwrap()]).exits(0).silently().stdout;
     assert!(changed.iter().all(|path| shown.contains(path)), "{shown}");
 
@@ -194,11 +195,11 @@ fn segments_show_describes_each_block_by_its_file() {
     0 writing 81 3 0 80 5 33 15.86 MB
 
     BLOCK TYPE DOCS ROWS PATH SIZE CONTENT
-    1 SCALAR_INDEX 0 - 0/scalar.index.1.rocksdb 41.45 kB manifest=MANIFEST-000005 tables=3 default=2 year$TERMS=30 year$RANGES=0 $CDF=0
+    1 SCALAR_INDEX 0 - 0/scalar.index.1.rocksdb 41.45 kB tables=3 default=2 year$TERMS=30 year$RANGES=0 $CDF=0
     0 SCALAR 70 70 0/scalar.0.ipc 3.60 kB format=Arrow IPC batches=1 _zvec_g_doc_id_=UINT64 _zvec_uid_=STRING title=STRING? year=INT32
-    2 VECTOR_INDEX 70 70 0/dense.index.2.proxima 5.27 MB kind=flat container=streamer data_type=FP32 dimension=4 element_size=20 metric=Cosine quantizer=Fp32Quantizer sections=1 segments=5 created=<time> updated=<time> file_size=5271552
+    2 VECTOR_INDEX 70 70 0/dense.index.2.proxima 5.27 MB kind=flat data_type=FP32 dimension=4 element_size=20 metric=Cosine quantizer=Fp32Quantizer updated=<time>
     3 SCALAR 11 11 0/scalar.3.ipc 1.43 kB format=Arrow IPC batches=1 _zvec_g_doc_id_=UINT64 _zvec_uid_=STRING title=STRING? year=INT32
-    4 VECTOR_INDEX 11 11 0/dense.index.4.proxima 5.27 MB kind=flat container=streamer data_type=FP32 dimension=4 element_size=20 metric=Cosine quantizer=Fp32Quantizer sections=1 segments=5 created=<time> updated=<time> file_size=5271552
+    4 VECTOR_INDEX 11 11 0/dense.index.4.proxima 5.27 MB kind=flat data_type=FP32 dimension=4 element_size=20 metric=Cosine quantizer=Fp32Quantizer updated=<time>
     5 WRITING 0 - 0/5.wal 3.44 kB next_doc_id=81
     ");
     let json = json_on("segments show", &fixture.path(), &["0"]).exits(0).silently().envelope();
@@ -225,7 +226,7 @@ fn segments_show_goes_on_past_a_missing_block() {
     assert_eq!(findings(&json), ["file.missing@0/dense.index.2.proxima"]);
     let blocks = json["data"]["blocks"].as_array().unwrap();
     let missing: Vec<_> = blocks.iter().filter(|block| block["exists"] == false).map(|block| &block["path"]).collect();
-    assert_eq!(missing, ["0/dense.index.2.proxima"]);
+    assert_eq!(missing, ["0/dense.index.2.proxima", "0/5.wal"], "a flushed collection has no WAL, which is no damage");
     assert_eq!(json["data"]["findings"][0]["documents_at_risk"], 70);
 }
 

@@ -83,7 +83,7 @@ fn readers_do_not_keep_each_other_out() {
 
 #[test]
 fn a_reader_holds_the_lock_while_it_reads() {
-    let fixture = Fixture::good("0.8.0_optimized");
+    let fixture = Fixture::good("0.8.0_scalars_extreme");
     // The pipe holds 64 KiB, the export is larger: the reader stands still in its middle.
     let mut reader = Command::new(PROGRAM)
         .arg("export")
