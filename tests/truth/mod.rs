@@ -227,6 +227,17 @@ pub struct Truth {
     pub path: PathBuf,
 }
 
+impl Truth {
+    /// Where a document has no value of `field`, takes what `others` have.
+    pub fn fill(&mut self, field: &str, others: Docs) {
+        for (id, mut other) in others {
+            if let (Some(doc), Some(item)) = (self.docs.get_mut(&id), other.remove(field)) {
+                doc.entry(field.to_owned()).or_insert(item);
+            }
+        }
+    }
+}
+
 /// Loads the truth beside a collection.
 pub fn truth(folder: &Path, columns: &BTreeMap<String, Column>) -> Result<Truth, String> {
     let written = folder.join("written.jsonl");
