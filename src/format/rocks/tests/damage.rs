@@ -146,6 +146,26 @@ proptest::proptest! {
         }
     }
 
+    /// Codecs get bytes that no checksum vouches for.
+    #[test]
+    fn nothing_panics_on_mutated_compressed_blocks(
+        which in 0usize..4,
+        block in 0usize..4,
+        flips in proptest::collection::vec((0usize..300, 0u8..=255), 1..8),
+    ) {
+        use crate::format::rocks::block::{Block, BlockFormat, ChecksumType};
+        let name = ["fv4_xxh3_lz4", "fv5_crc32c_snappy", "fv5_xxhash64_zstd_twolevel", "fv6_xxh3_zstd"][which];
+        let mut bytes = super::table(name);
+        let handle = Table::open(bytes.clone(), &TableHints::default()).unwrap().index()[block].handle;
+        let (start, size) = (handle.offset as usize, handle.size as usize);
+        flips.iter().for_each(|(at, value)| bytes[start + at % size] = *value);
+        let checksum = ChecksumType::None;
+        let format = BlockFormat { format_version: 5, checksum, base_context: 0, dictionary: None };
+        if let Ok(block) = Block::read(&bytes, handle, &format) {
+            let _ = block.versions();
+        }
+    }
+
     #[test]
     fn nothing_panics_on_random_bytes(bytes in proptest::collection::vec(0u8..=255, 0..300)) {
         use crate::format::rocks::{batch::WriteBatch, edit::VersionEdit, footer::Footer};
