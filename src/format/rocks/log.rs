@@ -10,8 +10,8 @@
 //! bytes that are no record, as the new life may end anywhere in an old record: there they are damage only if a record of the
 //! new life follows. A record cut off by the end of the file is what a crash leaves.
 //!
-//! The CRC does not cover the length. So where a record does not check out, but does with another length or type, only its header
-//! is damaged. Else reading resumes at the next bytes of the block that check out as a record, or at the next block.
+//! The CRC does not cover the length. So where a record does not check out, but does with another length or another type, only its
+//! header is damaged. Else reading resumes at the next bytes of the block that check out as a record, or at the next block.
 
 use std::collections::VecDeque;
 
@@ -163,19 +163,25 @@ impl<S: Source> LogReader<S> {
     fn reinterpreted(&mut self) -> Option<Fragment> {
         let offset = self.position;
         let rest = self.rest_of_block(offset).ok()?;
-        let ([c0, c1, c2, c3, _, _, stored_kind], body) = rest.split_first_chunk::<7>()?;
+        let ([c0, c1, c2, c3, l0, l1, kind], body) = rest.split_first_chunk::<7>()?;
         let stored = u32::from_le_bytes([*c0, *c1, *c2, *c3]);
-        for kind in std::iter::once(*stored_kind).chain(1..=8) {
-            let mut crc = crc32c::crc32c(&[kind]);
-            let lengths = body.iter().map(Some).chain([None]);
-            for (length, next) in lengths.enumerate() {
-                if mask_crc32c(crc) == stored {
-                    return Fragment::new(offset, kind, body.get(..length)?);
-                }
-                crc = next.map_or(crc, |byte| crc32c::crc32c_append(crc, &[*byte]));
+        let length = usize::from(u16::from_le_bytes([*l0, *l1]));
+        for kind in 1..=8 {
+            let length = if is_recyclable(kind) { length.saturating_add(4) } else { length };
+            if let Some(data) = body.get(..length)
+                && masked_crc32c(&[&[kind], data]) == stored
+            {
+                return Fragment::new(offset, kind, data);
             }
         }
-        None
+        let mut crc = crc32c::crc32c(&[*kind]);
+        for (length, byte) in body.iter().enumerate() {
+            if mask_crc32c(crc) == stored {
+                return Fragment::new(offset, *kind, body.get(..length)?);
+            }
+            crc = crc32c::crc32c_append(crc, &[*byte]);
+        }
+        if mask_crc32c(crc) == stored { Fragment::new(offset, *kind, body) } else { None }
     }
 
     /// The next offset in the block at which a record checks out.

@@ -45,7 +45,7 @@ fn assert_honest(files: &Files, what: &str) {
 #[test]
 fn a_flipped_bit_in_a_table_is_never_answered_wrong() {
     for (name, bytes) in database().iter().filter(|(name, _)| name.ends_with(".sst")) {
-        for at in (0..bytes.len()).step_by(61) {
+        for at in (0..bytes.len()).step_by(19) {
             let mut files = database();
             alter(&mut files, name, |bytes| bytes[at] ^= 1 << (at % 8));
             assert_honest(&files, &format!("{name} bit at {at}"));
@@ -56,7 +56,7 @@ fn a_flipped_bit_in_a_table_is_never_answered_wrong() {
 #[test]
 fn a_cut_table_is_never_answered_wrong() {
     for (name, bytes) in database().iter().filter(|(name, _)| name.ends_with(".sst")) {
-        for length in (0..bytes.len()).step_by(131) {
+        for length in (0..bytes.len()).step_by(61) {
             let mut files = database();
             alter(&mut files, name, |bytes| bytes.truncate(length));
             assert_honest(&files, &format!("{name} cut at {length}"));
@@ -67,7 +67,7 @@ fn a_cut_table_is_never_answered_wrong() {
 #[test]
 fn a_zeroed_page_in_a_table_is_never_answered_wrong() {
     for (name, bytes) in database().iter().filter(|(name, _)| name.ends_with(".sst")) {
-        for start in (0..bytes.len()).step_by(150) {
+        for start in (0..bytes.len()).step_by(100) {
             let mut files = database();
             alter(&mut files, name, |bytes| bytes.iter_mut().skip(start).take(200).for_each(|byte| *byte = 0));
             assert_honest(&files, &format!("{name} zeroed at {start}"));
@@ -78,7 +78,7 @@ fn a_zeroed_page_in_a_table_is_never_answered_wrong() {
 #[test]
 fn a_flipped_bit_in_manifest_log_or_current_is_never_answered_wrong() {
     for name in ["MANIFEST-000005", "000018.log", "CURRENT"] {
-        for at in 0..database()[name].len() {
+        for at in (0..database()[name].len()).step_by(3) {
             let mut files = database();
             alter(&mut files, name, |bytes| bytes[at] ^= 1 << (at % 7));
             assert_honest(&files, &format!("{name} bit at {at}"));
@@ -143,6 +143,26 @@ proptest::proptest! {
         if let Ok(table) = Table::open(bytes, &TableHints::default()) {
             table.check();
             table.versions_of(b"key030");
+        }
+    }
+
+    /// Codecs get bytes that no checksum vouches for.
+    #[test]
+    fn nothing_panics_on_mutated_compressed_blocks(
+        which in 0usize..4,
+        block in 0usize..4,
+        flips in proptest::collection::vec((0usize..300, 0u8..=255), 1..8),
+    ) {
+        use crate::format::rocks::block::{Block, BlockFormat, ChecksumType};
+        let name = ["fv4_xxh3_lz4", "fv5_crc32c_snappy", "fv5_xxhash64_zstd_twolevel", "fv6_xxh3_zstd"][which];
+        let mut bytes = super::table(name);
+        let handle = Table::open(bytes.clone(), &TableHints::default()).unwrap().index()[block].handle;
+        let (start, size) = (handle.offset as usize, handle.size as usize);
+        flips.iter().for_each(|(at, value)| bytes[start + at % size] = *value);
+        let checksum = ChecksumType::None;
+        let format = BlockFormat { format_version: 5, checksum, base_context: 0, dictionary: None };
+        if let Ok(block) = Block::read(&bytes, handle, &format) {
+            let _ = block.versions();
         }
     }
 

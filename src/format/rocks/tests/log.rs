@@ -125,7 +125,7 @@ fn a_lost_fragment_costs_its_record() {
 #[test]
 fn every_cut_is_a_torn_tail_or_clean() {
     let (log, records) = sample(&[10, 20, 40_000], None);
-    for cut in (0..log.len()).filter(|cut| *cut < 60 || *cut > 32_700) {
+    for cut in (0..log.len()).filter(|cut| *cut < 60 || cut % 7919 == 0 || (32_755..32_785).contains(cut)) {
         let (read, faults) = read(log[..cut].to_vec(), None);
         assert_eq!(read, records[..read.len()]);
         let clean = [0, 17, 44].contains(&cut);
