@@ -36,7 +36,6 @@ pub mod table;
 #[cfg(test)]
 mod tests;
 pub mod version;
-mod xxhash;
 
 pub use check::TableCheck;
 pub use db::{Db, Family, Fault, LiveTable};
