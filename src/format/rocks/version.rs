@@ -95,7 +95,9 @@ impl Manifest {
         }
     }
 
-    fn apply(&mut self, edit: VersionEdit, offset: u64) {
+    /// Takes over an edit, read at this offset or just appended there. The edits of an atomic group come one by one when all
+    /// of them are there.
+    pub fn apply(&mut self, edit: VersionEdit, offset: u64) {
         self.next_file_number = edit.next_file_number.or(self.next_file_number);
         self.last_sequence = edit.last_sequence.or(self.last_sequence);
         self.max_column_family = edit.max_column_family.or(self.max_column_family);
