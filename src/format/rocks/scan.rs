@@ -46,12 +46,12 @@ impl Family {
     /// Every version of every key, in key order and newest first; a damaged block is an `Err` and is passed over. Range
     /// deletions are in [`tombstones`](Self::tombstones).
     pub fn versions(&self) -> Versions<'_> {
-        Versions::new(self, &self.unflushed, self.tables.iter())
+        Versions::new(self, self.unflushed.clone(), self.tables.iter())
     }
 
     /// The same for some of its tables, by number, and for nothing that is only in a log.
     pub fn versions_in<'a>(&'a self, tables: &BTreeSet<u64>) -> Versions<'a> {
-        Versions::new(self, &[], self.tables.iter().filter(|live| tables.contains(&live.file.number)))
+        Versions::new(self, Vec::new(), self.tables.iter().filter(|live| tables.contains(&live.file.number)))
     }
 
     /// Every visible key, in order; a damaged block is an `Err` and is passed over.
@@ -117,8 +117,8 @@ pub struct Versions<'a> {
 }
 
 impl<'a> Versions<'a> {
-    fn new(family: &'a Family, unflushed: &[Version], tables: impl Iterator<Item = &'a LiveTable>) -> Self {
-        let log = Input { live: None, block: 0, block_offset: None, versions: unflushed.to_vec().into_iter() };
+    fn new(family: &'a Family, unflushed: Vec<Version>, tables: impl Iterator<Item = &'a LiveTable>) -> Self {
+        let log = Input { live: None, block: 0, block_offset: None, versions: unflushed.into_iter() };
         let tables = tables.map(|live| Input {
             live: Some(live),
             block: 0,

@@ -102,7 +102,9 @@ fn line(hash: u64, length: u64) -> std::ops::Range<usize> {
 /// The bits of its line that a hash sets.
 fn positions(hash: u64, probes: u8) -> impl Iterator<Item = usize> {
     let first = (hash >> 32) as u32;
-    std::iter::successors(Some(first), |h| Some(h.wrapping_mul(GOLDEN))).take(usize::from(probes)).map(|h| (h >> 23) as usize)
+    std::iter::successors(Some(first), |h| Some(h.wrapping_mul(GOLDEN)))
+        .take(usize::from(probes))
+        .map(|h| (h >> 23) as usize)
 }
 
 /// RocksDB's table of probes for thousandths of bits per key.

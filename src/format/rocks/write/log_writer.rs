@@ -4,7 +4,8 @@
 //! without a log number, as RocksDB writes MANIFESTs.
 
 use crate::format::checksum::masked_crc32c;
-use crate::format::rocks::log::LogReader;
+use crate::format::rocks::edit::VersionEdit;
+use crate::format::rocks::log::{LogReader, LogRecord};
 use crate::format::{FormatError, Kind, Result, Sink, Source};
 
 const BLOCK: u64 = 32 << 10;
@@ -21,18 +22,38 @@ pub struct LogWriter<K> {
 pub struct LogEnd {
     /// Offset behind the last whole record, where the next one goes.
     pub offset: u64,
-    /// Something follows: a record that a crash cut off, or zeros. It has to be cut off before anything is appended.
+    /// Bytes that follow: what a crash left of a record, or zeros. They have to be cut off before anything is appended.
     pub trailing: u64,
 }
 
 impl LogEnd {
     /// Finds the end of a log. Damage before it is an error: records behind damage may not be read again.
     pub fn find<S: Source>(source: S) -> Result<Self> {
+        Self::find_complete(source, |_| Ok(true))
+    }
+
+    /// Finds the end of a MANIFEST: an atomic group that is not whole does not count.
+    pub fn find_manifest<S: Source>(source: S) -> Result<Self> {
+        let mut open = false;
+        Self::find_complete(source, |record| {
+            let remaining = VersionEdit::decode(&record.data, record.offset)?.atomic_group_remaining;
+            if open && remaining.is_none() {
+                let detail = "an atomic group is followed by an edit outside it";
+                return Err(FormatError::malformed("rocks-manifest.broken-group", record.offset, detail));
+            }
+            open = remaining.is_some_and(|remaining| remaining > 0);
+            Ok(!open)
+        })
+    }
+
+    /// The end of the last record behind which, `complete` says, nothing is missing.
+    fn find_complete<S: Source>(source: S, mut complete: impl FnMut(&LogRecord) -> Result<bool>) -> Result<Self> {
         let size = source.size();
         let mut offset = 0;
         for record in LogReader::new(source, None) {
             match record {
-                Ok(record) => offset = end_of(record.offset, record.data.len() as u64),
+                Ok(record) if complete(&record)? => offset = end_of(record.offset, record.data.len() as u64),
+                Ok(_) => {}
                 Err(error) if error.kind == Kind::Truncated => {}
                 Err(error) => return Err(error),
             }

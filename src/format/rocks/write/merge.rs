@@ -34,9 +34,10 @@ pub fn merge_tables<K: Sink>(
         return Err(FormatError::malformed("rocks.merge-damaged", 0, detail));
     }
     let inputs = plan.numbers();
-    let ranges = family.tables().iter().any(|live| {
-        inputs.contains(&live.file.number) && !live.table.range_deletions().is_empty()
-    });
+    let ranges = family
+        .tables()
+        .iter()
+        .any(|live| inputs.contains(&live.file.number) && !live.table.range_deletions().is_empty());
     if ranges && !plan.bottom {
         let detail = "range deletions are applied in a merge of all tables only";
         return Err(FormatError::unsupported("rocks.merge-range-deletion", 0, detail));

@@ -122,9 +122,13 @@ pub fn flush_edits(
     tables: impl IntoIterator<Item = (u32, NewFile)>,
     last_sequence: u64,
 ) -> Result<Vec<VersionEdit>> {
-    let mut edits = Vec::new();
+    let mut edits: Vec<VersionEdit> = Vec::new();
     for (id, file) in tables {
         let family = family_of(manifest, id)?;
+        if edits.iter().any(|edit| edit.column_family == id) {
+            let detail = format!("a flush adds two tables to column family {id}");
+            return Err(FormatError::malformed("rocks-manifest.write", 0, detail));
+        }
         let newest = family.files.values().filter_map(|file| file.largest_sequence).max();
         if family.files.contains_key(&file.number) || newest.is_some_and(|newest| file.smallest_sequence <= newest) {
             let detail = format!("table {} of column family {id} is not newer than all others", file.number);
@@ -178,7 +182,8 @@ pub struct MergePlan {
     pub level: u32,
     /// Nothing older is in any other table: deletions go, operands become values.
     pub bottom: bool,
-    epoch: Option<u64>,
+    /// Epoch of the output: that of its oldest input, whose place it takes.
+    pub epoch: Option<u64>,
 }
 
 impl MergePlan {
@@ -222,7 +227,6 @@ impl MergePlan {
             inputs: inputs.iter().map(|file| (file.level, file.number)).collect(),
             level,
             bottom,
-            // The output takes the place of its oldest input.
             epoch: epochs.and_then(|epochs| epochs.into_iter().min()),
         }
     }

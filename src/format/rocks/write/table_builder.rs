@@ -53,6 +53,8 @@ pub struct TableOptions {
     pub created: u64,
     /// Time since which the table's data may be there, Unix seconds; that of the oldest input of a merge.
     pub oldest: u64,
+    /// The same where it is known for the keys themselves: RocksDB writes it in a flush and 0 in a compaction.
+    pub oldest_key: u64,
     /// Further properties, and other values for those that the builder writes.
     pub properties: BTreeMap<Vec<u8>, Vec<u8>>,
 }
@@ -71,6 +73,7 @@ impl TableOptions {
             block_size: 4096,
             created,
             oldest: created,
+            oldest_key: created,
             properties: BTreeMap::new(),
         }
     }
@@ -117,8 +120,8 @@ pub struct TableBuilder<K> {
 impl<K: Sink> TableBuilder<K> {
     /// A table at the end of `sink`.
     pub fn new(sink: K, options: TableOptions) -> Self {
-        let filter =
-            (options.bloom_bits_per_key > 0).then(|| FilterBuilder::new(options.bloom_bits_per_key, options.capped_prefix));
+        let filter = (options.bloom_bits_per_key > 0)
+            .then(|| FilterBuilder::new(options.bloom_bits_per_key, options.capped_prefix));
         let mut custom = Vec::new();
         for (tag, time) in [(5, options.oldest), (6, options.created)] {
             let mut bytes = Vec::new();
@@ -313,7 +316,7 @@ impl<K: Sink> TableBuilder<K> {
             ("rocksdb.num.data.blocks", built.data_blocks),
             ("rocksdb.num.entries", built.entries),
             ("rocksdb.num.range-deletions", 0),
-            ("rocksdb.oldest.key.time", options.oldest),
+            ("rocksdb.oldest.key.time", options.oldest_key),
             ("rocksdb.original.file.number", options.number),
             ("rocksdb.raw.key.size", built.raw_key_size),
             ("rocksdb.raw.value.size", built.raw_value_size),
