@@ -21,6 +21,7 @@ pub mod proxima;
 pub mod roaring;
 pub mod rocks;
 pub mod schema_file;
+pub mod sink;
 mod source;
 pub mod value;
 pub mod wal;
