@@ -3,7 +3,7 @@
 use std::{
     io::{self, BufWriter, Write},
     ops::ControlFlow,
-    path::PathBuf,
+    path::{Path, PathBuf},
 };
 
 use clap::{Args, ValueEnum, ValueHint};
@@ -16,7 +16,7 @@ use crate::{
     vfs::{RealFs, ReplacedFile},
 };
 
-use super::{Session, args::CollectionArg, error::Failure, interrupt};
+use super::{Session, args::CollectionArg, error::Failure, interrupt::Deferred};
 
 #[derive(Debug, Args)]
 pub struct ExportArgs {
@@ -54,15 +54,23 @@ pub fn run(session: &mut Session, args: &ExportArgs) -> Result<Exit, Failure> {
         return Err(Failure::Usage(message.to_owned()));
     }
     let held = session.open(path)?;
+    if let Some(file) = args.output.as_deref().filter(|file| lies_in(session, file, path)) {
+        let message = format!("{} lies in the collection, which is only read", file.display());
+        return Err(Failure::Usage(message));
+    }
     let selection = Selection { include_deleted: args.include_deleted, without_wal: args.no_wal };
     let mut documents = Documents::open(&held.view, selection)?;
     let fields = documents.fields().clone();
-    let mut export =
-        Export { progress: session.out.progress("documents", documents.stored()), counts: Counts::default() };
+    let mut export = Export {
+        progress: session.out.progress("documents", documents.stored()),
+        counts: Counts::default(),
+        deferred: None,
+    };
     match (&args.output, args.to) {
         (None, _) => export.json_lines(session.out.stdout(), &mut documents, &fields)?,
         (Some(file), target) => {
             let failed = |error| Failure::Target { path: file.clone(), error };
+            export.deferred = Some(Deferred::new());
             let out = BufWriter::new(ReplacedFile::create(&RealFs, file).map_err(failed)?);
             let out = match target {
                 Target::Jsonl => {
@@ -78,7 +86,7 @@ pub fn run(session: &mut Session, args: &ExportArgs) -> Result<Exit, Failure> {
             out.into_inner().map_err(io::IntoInnerError::into_error).and_then(ReplacedFile::commit).map_err(failed)?;
         }
     }
-    let Export { progress, counts } = export;
+    let Export { progress, counts, .. } = export;
     drop(progress);
     let summary = ExportSummary {
         documents: counts.documents,
@@ -94,9 +102,18 @@ pub fn run(session: &mut Session, args: &ExportArgs) -> Result<Exit, Failure> {
     Ok(exit)
 }
 
+/// Whether a file that need not exist yet would stand in or below a directory.
+fn lies_in(session: &Session, file: &Path, dir: &Path) -> bool {
+    let parent = file.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let (parent, dir) = (session.vfs().canonical(parent), session.vfs().canonical(dir));
+    parent.is_ok_and(|parent| dir.is_ok_and(|dir| parent.starts_with(dir)))
+}
+
 struct Export {
     progress: super::output::Progress,
     counts: Counts,
+    /// Held while a file is written, which must not be left half done.
+    deferred: Option<Deferred>,
 }
 
 #[derive(Default)]
@@ -143,9 +160,9 @@ impl Export {
         write: &mut dyn FnMut(Document) -> Result<(), Failure>,
     ) -> Result<(), Failure> {
         let mut result = Ok(());
-        let (progress, counts) = (&self.progress, &mut self.counts);
+        let (progress, counts, deferred) = (&self.progress, &mut self.counts, &self.deferred);
         let flow = documents.each(&mut |document| {
-            if interrupt::asked() {
+            if deferred.as_ref().is_some_and(Deferred::asked) {
                 result = Err(Failure::Interrupted);
                 return ControlFlow::Break(());
             }

@@ -21,7 +21,6 @@ use super::{
     Session,
     args::CollectionArg,
     error::Failure,
-    interrupt,
     output::{Format, LineTable, StreamedReport},
 };
 
@@ -100,7 +99,6 @@ fn dump(session: &mut Session, args: &CollectionArg) -> Result<Exit, Failure> {
             let table =
                 LineTable::start(session.out.stdout(), &[("DOC ID", 12), ("STATE", 7), ("DELETED", 7), ("ID", 0)])?;
             for entry in entries {
-                stop_if_asked()?;
                 let deleted = entry.deleted.map_or("-", |deleted| if deleted { "yes" } else { "no" });
                 let doc_id = entry.doc_id.map_or_else(|| "-".to_owned(), |id| id.to_string());
                 table.row(session.out.stdout(), &[doc_id, entry.state, deleted.to_owned(), entry.id])?;
@@ -114,7 +112,6 @@ fn dump(session: &mut Session, args: &CollectionArg) -> Result<Exit, Failure> {
             let mut report =
                 StreamedReport::start(session.out.stdout(), "idmap dump", Some(&collection), &facts, "entries")?;
             for entry in entries {
-                stop_if_asked()?;
                 report.entry(session.out.stdout(), &entry)?;
             }
             let found = findings.list();
@@ -132,8 +129,4 @@ fn entry(pk: &[u8], doc_id: u64, certain: bool, deleted: Option<&RoaringTreemap>
         doc_id: Some(doc_id),
         deleted: deleted.map(|ids| ids.contains(doc_id)),
     }
-}
-
-fn stop_if_asked() -> Result<(), Failure> {
-    if interrupt::asked() { Err(Failure::Interrupted) } else { Ok(()) }
 }

@@ -34,7 +34,6 @@ use super::{
     Session,
     args::CollectionArg,
     error::Failure,
-    interrupt,
     output::{Format, LineTable},
 };
 
@@ -139,9 +138,6 @@ impl Lines {
             self.findings.push(from_format(path, fault));
         }
         loop {
-            if interrupt::asked() {
-                return Err(Failure::Interrupted);
-            }
             let line = match reader.next_entry() {
                 Ok(None) => return Ok(()),
                 Ok(Some(Entry::Record(record))) => {

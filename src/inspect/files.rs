@@ -63,8 +63,16 @@ pub fn list(view: &View, tree: &Tree) -> Vec<FileEntry> {
         let kind = kind_of_directory(path).unwrap_or(kind).describe().to_owned();
         let path = path.clone();
         let shown = show_path(&path);
-        let missing =
-            FileEntry { path: shown, role: Role::Missing, kind, segment, size: None, allocated: None, modified: None };
+        let missing = FileEntry {
+            path: shown,
+            role: Role::Missing,
+            kind,
+            file_type: "nothing".to_owned(),
+            segment,
+            size: None,
+            allocated: None,
+            modified: None,
+        };
         files.insert(path, missing);
     }
     files.into_values().collect()
@@ -88,8 +96,20 @@ pub fn findings(files: &[FileEntry], view: &View) -> Vec<Finding> {
             }
             Role::Orphan => {
                 let Some(first) = path.iter().next() else { continue };
+                if names::classify(Path::new(first)).0 == NameKind::Unfinished {
+                    if orphans.insert(first.to_owned()) {
+                        let detail = "an unfinished compaction; zvec 0.8.0 removes it at the next writable open";
+                        findings.push(Finding::warning("segment.unfinished", detail).at(Path::new(first)));
+                    }
+                    continue;
+                }
                 if file.segment.is_some_and(|id| roles.segments.contains(&id)) {
-                    Finding::warning("file.orphan", "not named by the manifest").at(path)
+                    // A whole RocksDB directory is one finding.
+                    let place: PathBuf = path.iter().take(2).collect();
+                    if !orphans.insert(place.clone().into_os_string()) {
+                        continue;
+                    }
+                    Finding::warning("file.orphan", "not named by the manifest").at(&place)
                 } else if orphans.insert(first.to_owned()) {
                     let detail = "a directory of a segment that the manifest does not list; zvec 0.8.0 deletes it at the next writable open";
                     Finding::warning("segment.orphan", detail).at(Path::new(first))
@@ -101,7 +121,24 @@ pub fn findings(files: &[FileEntry], view: &View) -> Vec<Finding> {
                 Finding::warning("file.leftover", format!("{}: nothing needs it any more", file.kind)).at(path)
             }
             Role::Stranger => Finding::info("file.stranger", "not written by zvec").at(path),
-            Role::Manifest | Role::Named | Role::Wal | Role::Lock | Role::Writing | Role::Quarantine => continue,
+            Role::Manifest | Role::Named | Role::Wal | Role::Lock if file.file_type != "file" => {
+                let code =
+                    if file.file_type == "directory" { "file.is-a-directory" } else { "file.not-a-regular-file" };
+                let found = match file.file_type.as_str() {
+                    "directory" => "a directory",
+                    "symlink" => "a symbolic link that leads nowhere",
+                    _ => "a pipe or device",
+                };
+                let detail = format!("{found} stands in the place of: {}", file.kind);
+                Finding::error(code, detail).at(path).loses(Loss::Possible, None)
+            }
+            Role::Manifest
+            | Role::Named
+            | Role::Wal
+            | Role::Lock
+            | Role::Writing
+            | Role::Undecided
+            | Role::Quarantine => continue,
         };
         findings.push(finding);
     }
@@ -158,9 +195,11 @@ impl Roles {
             NameKind::Lock => Role::Lock,
             NameKind::Other => Role::Stranger,
             NameKind::Unfinished => Role::Orphan,
-            NameKind::ManifestTmp | NameKind::Manifest => Role::Leftover,
+            NameKind::ManifestTmp => Role::Leftover,
+            // Without a manifest nobody knows what is needed: nothing may look as if it could be thrown away.
+            _ if !self.known => Role::Undecided,
+            NameKind::Manifest => Role::Leftover,
             NameKind::DeleteSnapshot | NameKind::IdMap if segment.is_none() => Role::Leftover,
-            _ if !self.known => Role::Orphan,
             _ if segment.is_some_and(|id| !self.segments.contains(&id)) => Role::Orphan,
             NameKind::Wal => Role::Leftover,
             _ if self.is_writing(path, segment) => Role::Writing,
@@ -200,12 +239,14 @@ fn describe(roles: &Roles, entry: &TreeEntry) -> FileEntry {
     FileEntry {
         path: show_path(&entry.path),
         role: roles.role(&entry.path, &kind, segment),
-        kind: match entry.file_type {
-            FileType::File => kind.describe().to_owned(),
-            FileType::Dir => format!("directory in the place of: {}", kind.describe()),
-            FileType::Symlink => "symbolic link that leads nowhere".to_owned(),
-            FileType::Other => "not a regular file".to_owned(),
-        },
+        kind: kind.describe().to_owned(),
+        file_type: match entry.file_type {
+            FileType::File => "file",
+            FileType::Dir => "directory",
+            FileType::Symlink => "symlink",
+            FileType::Other => "other",
+        }
+        .to_owned(),
         segment,
         size: Some(entry.len),
         allocated: entry.allocated,

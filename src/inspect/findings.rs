@@ -1,9 +1,9 @@
 //! Faults of the formats as findings about files.
 
 use std::{
-    collections::HashSet,
+    collections::{HashMap, HashSet},
     path::{Path, PathBuf},
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
 use crate::{
@@ -29,7 +29,8 @@ pub fn losing(path: &Path, error: &FormatError, loss: Loss, documents: Option<u6
 /// How many findings about one file are kept apart; more of them add nothing for a reader.
 const MOST_PER_FILE: usize = 100;
 
-/// Findings as they come up while documents are read: each once, shared by the readers of one look.
+/// Findings as they come up while documents are read, shared by the readers of one look: each once, faults of single
+/// rows counted.
 #[derive(Debug, Clone, Default)]
 pub struct Findings(Arc<Mutex<Collected>>);
 
@@ -37,23 +38,43 @@ pub struct Findings(Arc<Mutex<Collected>>);
 struct Collected {
     list: Vec<Finding>,
     seen: HashSet<Finding>,
+    per_file: HashMap<Option<String>, usize>,
+    /// Position in `list` of the finding that stands for all rows of a file with the same fault, and how many those are.
+    rows: HashMap<(String, Option<String>), (usize, u64)>,
 }
 
 impl Findings {
     /// Adds a finding that is not there yet.
     pub fn add(&self, finding: Finding) {
-        let mut collected = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let of_file = collected.list.iter().filter(|other| other.path == finding.path).count();
-        if of_file < MOST_PER_FILE {
-            if collected.seen.insert(finding.clone()) {
+        let mut collected = self.collected();
+        if collected.seen.contains(&finding) {
+            return;
+        }
+        let of_file = collected.per_file.entry(finding.path.clone()).or_default();
+        *of_file += 1;
+        match *of_file {
+            count if count <= MOST_PER_FILE => {
+                collected.seen.insert(finding.clone());
                 collected.list.push(finding);
             }
-        } else if of_file == MOST_PER_FILE {
-            let more = Finding {
-                path: finding.path,
-                ..Finding::error("file.more-faults", "and more faults of the same file")
-            };
-            collected.list.push(more.loses(finding.loss, None));
+            count if count == MOST_PER_FILE + 1 => {
+                let more = Finding::error("file.more-faults", "and more faults of the same file");
+                collected.list.push(Finding { path: finding.path, ..more }.loses(finding.loss, None));
+            }
+            _ => {}
+        }
+    }
+
+    /// Adds the fault of a single row. Rows of one file with the same code make one finding, that of the first, with their number
+    /// as the documents at risk.
+    pub fn add_row(&self, finding: Finding) {
+        let mut collected = self.collected();
+        let end = collected.list.len();
+        let key = (finding.code.clone(), finding.path.clone());
+        let (_, count) = collected.rows.entry(key).or_insert((end, 0));
+        *count += 1;
+        if *count == 1 {
+            collected.list.push(finding);
         }
     }
 
@@ -64,11 +85,54 @@ impl Findings {
 
     /// Everything so far.
     pub fn list(&self) -> Vec<Finding> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).list.clone()
+        let collected = self.collected();
+        let mut list = collected.list.clone();
+        for (position, count) in collected.rows.values() {
+            let Some(finding) = list.get_mut(*position) else { continue };
+            finding.documents_at_risk = Some(*count);
+            if *count > 1 {
+                finding.detail.push_str(&format!("; the same in {} more rows", count - 1));
+            }
+        }
+        list
+    }
+
+    fn collected(&self) -> MutexGuard<'_, Collected> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 /// The path of a file in a RocksDB directory of the collection.
 pub fn in_directory(dir: &Path, file: &str) -> PathBuf {
     if file.is_empty() { dir.to_owned() } else { dir.join(file) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rows_with_the_same_fault_are_counted() {
+        let findings = Findings::default();
+        for row in 0..1000 {
+            findings.add_row(Finding::error("a.b", format!("row {row} is bad")).at(Path::new("x")));
+        }
+        findings.add_row(Finding::error("a.b", "row 0 is bad").at(Path::new("y")));
+        let list = findings.list();
+        assert_eq!(list.len(), 2);
+        assert_eq!((list[0].documents_at_risk, list[1].documents_at_risk), (Some(1000), Some(1)));
+        assert_eq!(list[0].detail, "row 0 is bad; the same in 999 more rows");
+    }
+
+    #[test]
+    fn a_file_does_not_flood_the_report() {
+        let findings = Findings::default();
+        for offset in 0..1000 {
+            findings.add(Finding::error("a.b", "x").at(Path::new("x")).offset(offset % 500));
+        }
+        findings.add(Finding::error("a.b", "x").at(Path::new("y")));
+        let list = findings.list();
+        assert_eq!(list.len(), MOST_PER_FILE + 2);
+        assert_eq!(list[MOST_PER_FILE].code, "file.more-faults");
+    }
 }

@@ -212,8 +212,9 @@ impl Overlay {
         }
         if let Some((offset, stored, actual)) = replay.shifted {
             let detail = format!(
-                "the record names document {stored}, its key belongs to {actual}: the log lost a record at a block switch; \
-                 keys are followed, zvec 0.8.0 follows the ids and changes the wrong documents"
+                "the record names document {stored}, its key belongs to {actual}: a record before it is missing (zvec loses one \
+                 when it is killed behind a block switch); keys are followed here, zvec 0.8.0 follows the ids and changes the \
+                 wrong documents"
             );
             let finding = Finding::error("wal.shifted-ids", detail).at(&path).offset(offset);
             findings.add(finding.loses(Loss::Possible, Some(1)));

@@ -61,6 +61,8 @@ pub enum Role {
     /// In a segment's place or a segment's directory, but not named by the manifest: a block of no version, a segment directory that is
     /// not listed, an unfinished `.tmp`. A writable open by zvec 0.8.0 deletes unlisted segment directories.
     Orphan,
+    /// There is no manifest that could say what it is there for.
+    Undecided,
     /// Set aside by a repair.
     Quarantine,
     /// Nothing that zvec writes.
@@ -76,8 +78,11 @@ pub struct FileEntry {
     pub path: String,
     /// What it is there for.
     pub role: Role,
-    /// What kind of file it is, in words.
+    /// What kind of file its name promises, in words.
     pub kind: String,
+    /// What stands there: `file`, `directory`, `symlink` (one that leads nowhere), `other` (pipe, device), `nothing`.
+    #[serde(rename = "type")]
+    pub file_type: String,
     /// Segment it belongs to.
     pub segment: Option<u32>,
     /// Size in bytes; `null` if it does not exist.

@@ -35,6 +35,9 @@ pub trait Vfs: Send + Sync {
     /// [`FileType::Symlink`] where that cannot be had.
     fn list(&self, dir: &Path) -> io::Result<Vec<DirEntry>>;
 
+    /// The absolute path without symbolic links of something that exists.
+    fn canonical(&self, path: &Path) -> io::Result<PathBuf>;
+
     /// Takes the advisory lock of the existing file `path` shared, without waiting and without writing.
     /// `ErrorKind::WouldBlock` if somebody holds it exclusively.
     fn lock_shared(&self, path: &Path) -> io::Result<LockGuard>;

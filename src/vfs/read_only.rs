@@ -1,6 +1,9 @@
 //! A file system that cannot write.
 
-use std::{io, path::Path};
+use std::{
+    io,
+    path::{Path, PathBuf},
+};
 
 use super::{DirEntry, File, LockGuard, Metadata, RealFs, Vfs};
 
@@ -25,6 +28,10 @@ impl Vfs for ReadOnlyFs {
 
     fn list(&self, dir: &Path) -> io::Result<Vec<DirEntry>> {
         RealFs.list(dir)
+    }
+
+    fn canonical(&self, path: &Path) -> io::Result<PathBuf> {
+        RealFs.canonical(path)
     }
 
     fn lock_shared(&self, path: &Path) -> io::Result<LockGuard> {

@@ -3,7 +3,7 @@
 use std::{
     fs::{self, OpenOptions},
     io,
-    path::Path,
+    path::{Path, PathBuf},
 };
 
 use super::{DirEntry, File, FileMut, FileType, LockGuard, LockMode, Metadata, Vfs, VfsMut};
@@ -37,6 +37,10 @@ impl Vfs for RealFs {
         }
         entries.sort_by(|a, b| a.name.cmp(&b.name));
         Ok(entries)
+    }
+
+    fn canonical(&self, path: &Path) -> io::Result<PathBuf> {
+        fs::canonicalize(path)
     }
 
     fn lock_shared(&self, path: &Path) -> io::Result<LockGuard> {

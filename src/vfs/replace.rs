@@ -8,8 +8,8 @@ use std::{
 
 use super::{FileMut, VfsMut};
 
-/// Writes beside the target under the name `<target>.tmp`, and renames over it when all is written and synced. Dropped before
-/// that, it leaves the target as it was.
+/// Writes beside the target under a name of its own, `<target>.<process id>.tmp`, and renames over it when all is written and
+/// synced. Dropped before that, it leaves the target as it was.
 pub struct ReplacedFile<'a> {
     fs: &'a dyn VfsMut,
     target: PathBuf,
@@ -22,7 +22,7 @@ impl<'a> ReplacedFile<'a> {
     /// Begins a new content for `target`.
     pub fn create(fs: &'a dyn VfsMut, target: &Path) -> io::Result<Self> {
         let mut name = target.file_name().map(OsString::from).ok_or(io::ErrorKind::InvalidInput)?;
-        name.push(".tmp");
+        name.push(format!(".{}.tmp", std::process::id()));
         let temporary = target.with_file_name(name);
         let file = fs.create_new(&temporary)?;
         Ok(Self { fs, target: target.to_owned(), temporary, file: Some(file), written: 0 })

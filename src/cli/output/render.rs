@@ -259,7 +259,10 @@ impl Render for FileList {
                 vec![
                     file.path.clone(),
                     text(&role),
-                    file.kind.clone(),
+                    match file.file_type.as_str() {
+                        "file" | "nothing" => file.kind.clone(),
+                        other => format!("{} ({other})", file.kind),
+                    },
                     or_dash(file.size),
                     or_dash(file.modified.clone()),
                 ]

@@ -99,7 +99,7 @@ impl BlockReader {
             let Some(index) = self.batches().iter().position(holds) else {
                 let detail = format!("row {row} is beyond the end of the block");
                 let finding = Finding::error("forward.row-missing", detail).at(&self.path);
-                self.findings.add(finding.loses(Loss::Certain, None));
+                self.findings.add_row(finding.loses(Loss::Certain, None));
                 return Cell::Unreadable;
             };
             self.load(index);
@@ -110,7 +110,7 @@ impl BlockReader {
         match value {
             Some(Ok(value)) => Cell::Value(value),
             Some(Err(error)) => {
-                self.findings.add(losing(&self.path, &error, Loss::Certain, Some(1)));
+                self.findings.add_row(losing(&self.path, &error, Loss::Certain, Some(1)));
                 Cell::Unreadable
             }
             None => Cell::Unreadable,

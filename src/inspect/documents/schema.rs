@@ -68,7 +68,7 @@ impl Fields {
                 Some(value) if fits(field, &value) => Cell::Value(value),
                 Some(_) => {
                     let detail = format!("field {} does not have the schema's type; zvec reads it as null", field.name);
-                    findings.add(Finding::warning("wal.field-type", detail).at(path).offset(offset));
+                    findings.add_row(Finding::warning("wal.field-type", detail).at(path).offset(offset));
                     Cell::Value(Value::Null)
                 }
             }

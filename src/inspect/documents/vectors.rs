@@ -119,7 +119,7 @@ impl<'a> VectorColumn<'a> {
         let found = next.checked_sub(1).and_then(|at| Some((at, self.blocks.get(at)?)));
         let Some((at, block)) = found.filter(|(_, block)| row - block.first_row < block.rows) else {
             let detail = format!("no block of field {} covers row {row} of the segment", self.field.name);
-            self.findings.add(Finding::error("segment.vectors-missing", detail).loses(Loss::Certain, Some(1)));
+            self.findings.add_row(Finding::error("segment.vectors-missing", detail).loses(Loss::Certain, Some(1)));
             return Cell::Unreadable;
         };
         let row = row - block.first_row;
@@ -134,12 +134,12 @@ impl<'a> VectorColumn<'a> {
             Ok(None) => {
                 let detail = format!("row {row} has no vector, and field {} is never null", self.field.name);
                 self.findings
-                    .add(Finding::error("segment.vector-missing", detail).at(path).loses(Loss::Certain, Some(1)));
+                    .add_row(Finding::error("segment.vector-missing", detail).at(path).loses(Loss::Certain, Some(1)));
                 Cell::Unreadable
             }
             Ok(Some(row)) => {
                 if let Some(fault) = &row.fault {
-                    self.findings.add(losing(path, fault, Loss::Possible, Some(1)));
+                    self.findings.add_row(losing(path, fault, Loss::Possible, Some(1)));
                 }
                 match row.value {
                     RowValue::Vector(vector) => Cell::Value(vector.value),
@@ -152,7 +152,7 @@ impl<'a> VectorColumn<'a> {
                 }
             }
             Err(error) => {
-                self.findings.add(losing(path, &error, Loss::Certain, Some(1)));
+                self.findings.add_row(losing(path, &error, Loss::Certain, Some(1)));
                 Cell::Unreadable
             }
         }
