@@ -177,13 +177,7 @@ impl ColumnBuilder {
         if matches!(value, Value::Null) {
             return if *nullable { Ok(()) } else { bad(format!("column {name} takes no null")) };
         }
-        if !fits(column_type.scalar, column_type.array, value) {
-            return bad(format!("column {name} is of type {column_type}, the value is of another"));
-        }
-        if column_type.scalar == ScalarType::String && !is_text(value) {
-            return bad(format!("column {name}: the string is not UTF-8"));
-        }
-        Ok(())
+        column_type.check(value).or_else(|detail| bad(format!("column {name}: {detail}")))
     }
 
     /// Appends a checked value.
@@ -228,37 +222,5 @@ impl ColumnBuilder {
         let item = Arc::new(list_item(column.column_type.scalar, Encoding::Ipc));
         let values = elements.finish(None)?;
         Ok(Arc::new(ListArray::try_new(item, OffsetBuffer::new(ScalarBuffer::from(offsets)), values, nulls)?))
-    }
-}
-
-fn fits(scalar: ScalarType, array: bool, value: &Value) -> bool {
-    let (found, in_array) = match value {
-        Value::Bool(_) => (ScalarType::Bool, false),
-        Value::I32(_) => (ScalarType::I32, false),
-        Value::U32(_) => (ScalarType::U32, false),
-        Value::I64(_) => (ScalarType::I64, false),
-        Value::U64(_) => (ScalarType::U64, false),
-        Value::F32(_) => (ScalarType::F32, false),
-        Value::F64(_) => (ScalarType::F64, false),
-        Value::Bytes(_) => (ScalarType::String, false),
-        Value::Bools(_) => (ScalarType::Bool, true),
-        Value::I32s(_) => (ScalarType::I32, true),
-        Value::U32s(_) => (ScalarType::U32, true),
-        Value::I64s(_) => (ScalarType::I64, true),
-        Value::U64s(_) => (ScalarType::U64, true),
-        Value::F32s(_) => (ScalarType::F32, true),
-        Value::F64s(_) => (ScalarType::F64, true),
-        Value::ByteStrings(_) => (ScalarType::String, true),
-        _ => return false,
-    };
-    let wanted = if scalar == ScalarType::Binary { ScalarType::String } else { scalar };
-    (found, in_array) == (wanted, array)
-}
-
-fn is_text(value: &Value) -> bool {
-    match value {
-        Value::Bytes(bytes) => std::str::from_utf8(bytes).is_ok(),
-        Value::ByteStrings(array) => array.iter().all(|bytes| std::str::from_utf8(bytes).is_ok()),
-        _ => true,
     }
 }

@@ -4,7 +4,7 @@
 //! message   ff ff ff ff | u32 length of header and padding | header | zeros up to a multiple of 8 | body
 //! body      per column: validity (absent without nulls), then offsets and bytes, or values; a list's offsets, then its
 //!           elements as a column; every buffer is followed by zeros up to a multiple of 8, its stored length is without
-//! offsets   of a batch begin at 0; a column of no elements has none
+//! offsets   of a batch begin at 0; one more than values, even without values
 //! ```
 
 use arrow_array::cast::AsArray;
@@ -155,9 +155,7 @@ impl Body {
     fn offsets(&mut self, offsets: &OffsetBuffer<i32>) -> Result<(usize, usize)> {
         let (first, last) = (offsets.first(), offsets.last());
         let length = last.saturating_sub(first);
-        if offsets.len() <= 1 {
-            self.buffer(&[])?;
-        } else if first == 0 {
+        if first == 0 {
             self.buffer(offsets.inner().inner().as_slice())?;
         } else {
             let moved: Vec<u8> = offsets.iter().flat_map(|offset| offset.saturating_sub(first).to_le_bytes()).collect();
@@ -170,7 +168,7 @@ impl Body {
         let packed = bits.sliced();
         let length = bits.len().div_ceil(8);
         let mut bytes = packed.as_slice().get(..length).unwrap_or(packed.as_slice()).to_vec();
-        if let Some(last) = bytes.last_mut().filter(|_| bits.len() % 8 > 0) {
+        if let Some(last) = bytes.last_mut().filter(|_| !bits.len().is_multiple_of(8)) {
             *last &= u8::MAX >> (8 - bits.len() % 8);
         }
         self.buffer(&bytes)

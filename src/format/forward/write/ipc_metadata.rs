@@ -8,7 +8,7 @@ use arrow_ipc::{
     FloatingPointArgs, Footer, FooterArgs, Int, IntArgs, List, ListArgs, Message, MessageArgs, MessageHeader,
     MetadataVersion, Precision, RecordBatch, RecordBatchArgs, Schema, SchemaArgs, Type, Utf8, Utf8Args,
 };
-use flatbuffers::{FlatBufferBuilder, UnionWIPOffset, WIPOffset};
+use flatbuffers::{FlatBufferBuilder, UnionWIPOffset, Vector, WIPOffset};
 
 use crate::format::forward::{Column, ScalarType};
 
@@ -36,8 +36,8 @@ pub(super) fn batch_message(rows: i64, nodes: &[FieldNode], buffers: &[Buffer], 
 pub(super) fn footer(columns: &[Column], blocks: &[Block]) -> Vec<u8> {
     let mut builder = FlatBufferBuilder::new();
     let schema = schema(&mut builder, columns);
-    let dictionaries = builder.create_vector::<Block>(&[]);
-    let batches = builder.create_vector(blocks);
+    let dictionaries = block_vector(&mut builder, &[]);
+    let batches = block_vector(&mut builder, blocks);
     let args = FooterArgs {
         version: MetadataVersion::V5,
         schema: Some(schema),
@@ -48,6 +48,15 @@ pub(super) fn footer(columns: &[Column], blocks: &[Block]) -> Vec<u8> {
     let footer = Footer::create(&mut builder, &args);
     builder.finish_minimal(footer);
     builder.finished_data().to_vec()
+}
+
+/// Arrow's C++ library aligns an empty vector by its length field alone.
+fn block_vector<'a>(builder: &mut FlatBufferBuilder<'a>, blocks: &[Block]) -> WIPOffset<Vector<'a, Block>> {
+    if blocks.is_empty() {
+        WIPOffset::new(builder.create_vector::<u32>(&[]).value())
+    } else {
+        builder.create_vector(blocks)
+    }
 }
 
 fn message(
