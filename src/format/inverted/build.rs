@@ -6,6 +6,8 @@
 //! ```text
 //! default | per column: <c>$TERMS, <c>$RANGES, <c>$SMRET, <c>$ARRAY_LEN, those that it has | $CDF
 //! ```
+//!
+//! Sealing drops and makes `$RANGES` anew, and columns may come later, so other orders occur; readers go by name.
 
 use std::collections::BTreeMap;
 
@@ -32,7 +34,8 @@ pub struct IndexedColumn {
     pub column_type: ColumnType,
     /// `enable_range_optimization`.
     pub range_optimization: bool,
-    /// `enable_extended_wildcard`.
+    /// `enable_extended_wildcard`. zvec up to 0.6.0 leaves it out of the manifest: there, whether an index has the column's
+    /// `$SMRET` family is the only trace of it.
     pub extended_wildcard: bool,
 }
 

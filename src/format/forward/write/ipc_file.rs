@@ -30,13 +30,15 @@ pub(super) struct IpcFile<S> {
     start: u64,
     columns: Vec<Column>,
     blocks: Vec<Block>,
+    /// The first failure of the sink: what follows would not stand where the footer says.
+    failed: Option<FormatError>,
 }
 
 impl<S: Sink> IpcFile<S> {
     /// Begins the file: magic and schema.
     pub(super) fn new(sink: S, columns: Vec<Column>) -> Result<Self> {
         let start = sink.position();
-        let mut file = Self { sink, start, columns, blocks: Vec::new() };
+        let mut file = Self { sink, start, columns, blocks: Vec::new(), failed: None };
         file.append(HEAD)?;
         let message = schema_message(&file.columns);
         file.message(&message)?;
@@ -84,8 +86,11 @@ impl<S: Sink> IpcFile<S> {
     }
 
     fn append(&mut self, bytes: &[u8]) -> Result<()> {
+        if let Some(error) = &self.failed {
+            return Err(error.clone());
+        }
         let at = self.position();
-        self.sink.append(bytes).map_err(|error: SinkError| error.at(at))
+        self.sink.append(bytes).map_err(|error: SinkError| self.failed.insert(error.at(at)).clone())
     }
 }
 

@@ -1,4 +1,7 @@
 //! Writes forward blocks: rows into batches, batches into a file of either encoding.
+//!
+//! From the same batches an Arrow file comes out byte for byte as zvec writes it. Where a batch ends is the writer's
+//! choice; zvec itself ends it at 4096 rows or earlier, by the memory that its rows take, and reads batches of any length.
 
 mod column_builder;
 mod ipc_file;
@@ -199,7 +202,8 @@ enum File<S: Sink + Send> {
     Parquet(Box<ParquetFile<S>>),
 }
 
-/// Writes a block, batch by batch. What it holds in memory is one batch (Arrow) or the encoded row group (Parquet).
+/// Writes a block, batch by batch. What it holds in memory is one batch (Arrow) or the encoded row group (Parquet). A
+/// failure of the sink is final: everything after it fails alike.
 pub struct BlockWriter<S: Sink + Send> {
     file: File<S>,
     columns: Vec<Column>,

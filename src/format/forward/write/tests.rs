@@ -242,8 +242,11 @@ fn slices_are_written_as_if_they_were_whole() {
     let whole = builder(columns.clone(), 50).take_batches().remove(0);
     let slice = whole.slice(13, 21);
     for encoding in [Encoding::Ipc, Encoding::Parquet] {
-        let file = open(&write(&[slice.clone()], columns.clone(), encoding), encoding);
-        assert_eq!(rows(&file), rows(&open(&write(&[whole.clone()], columns.clone(), encoding), encoding))[13..34]);
+        let file = open(&write(std::slice::from_ref(&slice), columns.clone(), encoding), encoding);
+        assert_eq!(
+            rows(&file),
+            rows(&open(&write(std::slice::from_ref(&whole), columns.clone(), encoding), encoding))[13..34]
+        );
     }
 }
 
@@ -265,6 +268,28 @@ fn a_full_disk_is_told_in_its_own_words_wherever_it_strikes() {
         }
         assert_eq!(attempt(size), Ok(size as u64));
     }
+}
+
+#[test]
+fn a_block_that_lost_bytes_cannot_be_finished() {
+    /// Fails once, as a disk that was full for a moment.
+    struct Hiccup(Vec<u8>, u32);
+    impl Sink for Hiccup {
+        fn append(&mut self, bytes: &[u8]) -> std::result::Result<(), SinkError> {
+            self.1 += 1;
+            if self.1 == 6 { Err(SinkError("no space left".into())) } else { self.0.append(bytes) }
+        }
+
+        fn position(&self) -> u64 {
+            self.0.position()
+        }
+    }
+    let columns = every_type();
+    let batch = builder(columns.clone(), 60).take_batches().remove(0);
+    let mut writer = BlockWriter::new(Hiccup(Vec::new(), 0), columns, Encoding::Ipc).unwrap();
+    assert_eq!(writer.write(&batch).unwrap_err().code, "io.write");
+    assert_eq!(writer.write(&batch).unwrap_err().code, "io.write");
+    assert_eq!(writer.finish().err().unwrap().code, "io.write");
 }
 
 #[test]
