@@ -4,7 +4,7 @@ use std::{io, path::Path};
 
 use crate::{
     format::{FormatError, Kind},
-    inspect::{InspectError, io_code},
+    inspect::{InspectError, io_code, io_hint},
     report::{ErrorReport, Exit, show_path},
 };
 
@@ -111,6 +111,8 @@ fn inspect(error: &InspectError) -> ErrorReport {
         InspectError::NoUsableManifest { path, code, offset, newer, .. } => {
             let hint = if *newer {
                 "use a zvecctl that knows this release of zvec"
+            } else if code.starts_with("io.") || code.starts_with("file.") {
+                io_hint(code)
             } else {
                 "do not open this collection with zvec, which may delete segments; `zvecctl manifest dump` shows what \
                  still decodes, `zvecctl files ls` what is there"
@@ -137,12 +139,8 @@ fn inspect(error: &InspectError) -> ErrorReport {
             ErrorReport { offset: Some(*offset), ..at(report(code, message, Some(hint)), path) }
         }
         InspectError::Io { path, source } => {
-            let hint = match io_code(source) {
-                "io.permission-denied" => "run as the user that owns the collection",
-                "io.symlink-loop" => "a symbolic link leads to itself; mend the link",
-                _ => "check the device and the file system",
-            };
-            at(report(io_code(source), message, Some(hint)), path)
+            let code = io_code(source);
+            at(report(code, message, Some(io_hint(code))), path)
         }
     }
 }

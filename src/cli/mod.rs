@@ -26,6 +26,7 @@ use crate::report::{Envelope, ErrorReport, Exit};
 
 use args::{Cli, Command};
 use error::Failure;
+pub use man::pages as man_pages;
 use output::{Color, Format, Output};
 use session::Session;
 

@@ -35,6 +35,8 @@ pub fn all() -> Vec<(String, Value)> {
         schema::<Envelope<ExportSummary>>("export"),
         schema::<Document>("document"),
         schema::<SchemaFile>("schema-file"),
+        // A command that could not do its work prints this one, whichever command it is.
+        schema::<Envelope<()>>("error"),
     ]
 }
 

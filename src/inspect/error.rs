@@ -135,6 +135,27 @@ pub fn io_code(error: &io::Error) -> &'static str {
     }
 }
 
+/// What to do about a refusal of the system, by its stable code.
+pub fn io_hint(code: &str) -> &'static str {
+    match code {
+        "io.permission-denied" => "run as the user that owns the collection",
+        "io.symlink-loop" => "a symbolic link leads to itself; mend the link",
+        "file.missing" => "put it back from a copy, if there is one",
+        "file.is-a-directory" | "file.not-a-directory" | "file.not-a-regular-file" => {
+            "zvec never writes this; something else has been put in its place"
+        }
+        _ => "check the device and the file system",
+    }
+}
+
+/// A refusal of the system in words, with what to do about it.
+pub fn io_detail(error: &io::Error) -> String {
+    match io_code(error) {
+        code @ ("io.permission-denied" | "io.symlink-loop") => format!("{error}; {}", io_hint(code)),
+        _ => error.to_string(),
+    }
+}
+
 #[cfg(unix)]
 fn is_symlink_loop(error: &io::Error) -> bool {
     error.raw_os_error() == Some(rustix::io::Errno::LOOP.raw_os_error())

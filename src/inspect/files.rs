@@ -17,6 +17,7 @@ use crate::{
 
 use super::{
     Tree, TreeEntry, View,
+    lock::LOCK,
     names::{self, NameKind},
     time::rfc3339,
     view::segments_of,
@@ -82,6 +83,10 @@ pub fn list(view: &View, tree: &Tree) -> Vec<FileEntry> {
 pub fn findings(files: &[FileEntry], view: &View) -> Vec<Finding> {
     let roles = Roles::of(view);
     let mut findings = Vec::new();
+    if !view.exists(Path::new(LOCK)) {
+        let detail = "the lock file is missing; zvec 0.8.0 refuses to open the collection without it";
+        findings.push(Finding::error("lock.missing", detail).at(Path::new(LOCK)));
+    }
     let mut orphans = BTreeSet::new();
     for file in files {
         let path = Path::new(&file.path);

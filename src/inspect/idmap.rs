@@ -9,7 +9,6 @@ use crate::{
         rocks::{Db, Directory, Entry, Fault, Lookup},
     },
     report::{Finding, Loss},
-    vfs::FileType,
 };
 
 use super::{
@@ -29,10 +28,8 @@ pub struct DatabaseDir<'a> {
 impl Directory for DatabaseDir<'_> {
     fn names(&self) -> FormatResult<Vec<String>> {
         let entries = self.view.vfs().list(&self.view.root().join(self.path)).map_err(|error| read_error(&error))?;
-        let files = entries
-            .into_iter()
-            .filter(|entry| entry.metadata.as_ref().map_or(true, |found| found.file_type != FileType::Dir));
-        Ok(files.filter_map(|entry| entry.name.into_string().ok()).collect())
+        // What stands in the place of a file tells itself when it is opened.
+        Ok(entries.into_iter().filter_map(|entry| entry.name.into_string().ok()).collect())
     }
 
     fn open(&self, name: &str) -> FormatResult<Box<dyn Source>> {
@@ -43,7 +40,7 @@ impl Directory for DatabaseDir<'_> {
 }
 
 fn read_error(error: &std::io::Error) -> FormatError {
-    FormatError { code: super::io_code(error), kind: Kind::Io, offset: 0, detail: error.to_string() }
+    FormatError { code: super::io_code(error), kind: Kind::Io, offset: 0, detail: super::error::io_detail(error) }
 }
 
 /// A fault in a RocksDB directory as a finding about its file.

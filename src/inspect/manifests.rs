@@ -130,7 +130,8 @@ fn examine(vfs: &dyn Vfs, root: &Path, entry: &DirEntry, name: ManifestName) -> 
             return file;
         }
         Err(error) => {
-            let finding = Finding::error("io.read", error.to_string()).at(&path);
+            // Listed, and not to be found: a link that leads nowhere.
+            let finding = Finding::error("file.missing", error.to_string()).at(&path);
             file.state = ManifestState::Unreadable(finding);
             return file;
         }
@@ -179,6 +180,12 @@ pub fn judge(path: &Path, loaded: &LoadedManifest) -> (ManifestState, Vec<Findin
 pub fn choose(vfs: &dyn Vfs, root: &Path, manifests: &[ManifestFile]) -> (Option<usize>, Vec<Finding>) {
     let used = manifests.iter().position(ManifestFile::usable);
     let mut findings = Vec::new();
+    if manifests.is_empty() {
+        findings.push(Finding::error(
+            "manifest.none",
+            "there is no manifest, which alone tells what belongs to the collection",
+        ));
+    }
     for (position, file) in manifests.iter().enumerate() {
         let newest = position == 0;
         let aside = match used {

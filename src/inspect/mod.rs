@@ -19,7 +19,7 @@ mod tree;
 mod view;
 pub mod wal;
 
-pub use error::{InspectError, io_code};
+pub use error::{InspectError, io_code, io_hint};
 pub use findings::Findings;
 pub use source::{FileSource, io_finding};
 pub use time::{from_unix, rfc3339};

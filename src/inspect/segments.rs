@@ -124,6 +124,7 @@ impl Ids {
                 ids.complete = false;
                 continue;
             };
+            rows.compare_rows(block, segment.id());
             let Some(column) = rows.file().column_index(DOC_ID_COLUMN) else {
                 ids.complete = false;
                 continue;

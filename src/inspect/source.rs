@@ -8,7 +8,7 @@ use crate::{
     vfs::{File, Vfs},
 };
 
-use super::error::io_code;
+use super::error::{io_code, io_detail};
 
 /// An open file whose size was read once.
 pub struct FileSource {
@@ -45,7 +45,7 @@ pub fn open(vfs: &dyn Vfs, root: &Path, relative: &Path) -> Result<Arc<FileSourc
 pub fn io_finding(relative: &Path, error: &std::io::Error) -> Finding {
     let detail = match error.kind() {
         std::io::ErrorKind::NotFound => "missing, and the manifest names it".to_owned(),
-        _ => error.to_string(),
+        _ => io_detail(error),
     };
     Finding::error(io_code(error), detail).at(relative).loses(Loss::Possible, None)
 }

@@ -11,7 +11,7 @@ use crate::{
     vfs::{FileType, Vfs},
 };
 
-use super::error::io_code;
+use super::error::{io_code, io_detail};
 
 /// Directories deeper than this are named, not entered: zvec makes two levels, and a link may lead in a circle.
 const MAX_DEPTH: usize = 6;
@@ -44,8 +44,10 @@ impl Tree {
     /// Lists `root`, breadth first.
     pub fn walk(vfs: &dyn Vfs, root: &Path) -> Self {
         let mut tree = Self::default();
-        let mut queue = VecDeque::from([(PathBuf::new(), 0)]);
-        while let Some((dir, depth)) = queue.pop_front() {
+        // Directory, its depth, and whether a link led there. A segment may stand behind a link; behind that no further link is
+        // followed: links in a circle would lead on for ever, and in more ways with every level.
+        let mut queue = VecDeque::from([(PathBuf::new(), 0, false)]);
+        while let Some((dir, depth, linked)) = queue.pop_front() {
             if depth > MAX_DEPTH {
                 let detail = format!("not entered: more than {MAX_DEPTH} directories deep");
                 tree.findings.push(Finding::warning("file.too-deep", detail).at(&dir));
@@ -54,7 +56,7 @@ impl Tree {
             let entries = match vfs.list(&root.join(&dir)) {
                 Ok(entries) => entries,
                 Err(error) => {
-                    let finding = Finding::error(io_code(&error), format!("cannot be listed: {error}"));
+                    let finding = Finding::error(io_code(&error), format!("cannot be listed: {}", io_detail(&error)));
                     tree.findings.push(finding.at(&dir));
                     continue;
                 }
@@ -63,8 +65,8 @@ impl Tree {
                 let path = dir.join(&entry.name);
                 match entry.metadata {
                     Ok(found) => {
-                        if found.file_type == FileType::Dir {
-                            queue.push_back((path.clone(), depth + 1));
+                        if found.file_type == FileType::Dir && !(linked && entry.is_link) {
+                            queue.push_back((path.clone(), depth + 1, linked || entry.is_link));
                         }
                         tree.entries.push(TreeEntry {
                             path,

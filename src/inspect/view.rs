@@ -1,6 +1,7 @@
 //! The collection as the manifest in force describes it.
 
 use std::{
+    io::ErrorKind,
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -119,9 +120,11 @@ impl View {
         source::open(self.vfs.as_ref(), &self.root, relative)
     }
 
-    /// Whether something stands at a path of the collection.
+    /// Whether something stands at a path of the collection. What the system does not let be seen (permissions, links in a circle)
+    /// counts as there: opening it tells what is wrong.
     pub fn exists(&self, relative: &Path) -> bool {
-        self.vfs.metadata(&self.root.join(relative)).is_ok()
+        let kind = self.vfs.metadata(&self.root.join(relative)).map_err(|error| error.kind());
+        !matches!(kind, Err(ErrorKind::NotFound | ErrorKind::NotADirectory))
     }
 }
 

@@ -37,7 +37,7 @@ impl Exit {
     }
 
     /// The code that a list of findings calls for: the gravest of them decides. Damage outranks a newer format, because a newer
-    /// release is no remedy for it.
+    /// release is no remedy for it. What the system refuses to read is no damage, but then nobody knows whether all can be restored.
     pub fn of_findings(findings: &[Finding]) -> Self {
         findings.iter().map(Self::of_finding).max_by_key(|exit| exit.gravity()).unwrap_or(Self::Ok)
     }
@@ -47,6 +47,7 @@ impl Exit {
             (Severity::Info, _) => Self::Ok,
             (Severity::Warning, _) => Self::Warnings,
             (Severity::Error, _) if finding.is_newer_format() => Self::Newer,
+            (Severity::Error, _) if finding.is_io() => Self::Io,
             (Severity::Error, Loss::None) => Self::Corrupt,
             (Severity::Error, Loss::Possible | Loss::Certain) => Self::DataLost,
         }
@@ -56,7 +57,8 @@ impl Exit {
         match self {
             Self::Newer => 2,
             Self::Corrupt => 3,
-            Self::DataLost => 4,
+            Self::Io => 4,
+            Self::DataLost => 5,
             other => other.code().min(1),
         }
     }
@@ -76,6 +78,7 @@ mod tests {
         let warning = finding("a.b", Severity::Warning, Loss::Possible);
         let newer = finding("manifest.newer", Severity::Error, Loss::None);
         let corrupt = finding("a.b", Severity::Error, Loss::None);
+        let refused = finding("io.permission-denied", Severity::Error, Loss::Certain);
         let lost = finding("a.b", Severity::Error, Loss::Possible);
         let mut list = vec![];
         for (next, expected) in [
@@ -83,6 +86,7 @@ mod tests {
             (warning, Exit::Warnings),
             (newer, Exit::Newer),
             (corrupt, Exit::Corrupt),
+            (refused, Exit::Io),
             (lost, Exit::DataLost),
         ] {
             list.insert(0, next);

@@ -113,6 +113,11 @@ impl Finding {
         self
     }
 
+    /// Whether it says that the system refused to read, which tells nothing of the bytes.
+    pub fn is_io(&self) -> bool {
+        self.code.starts_with("io.")
+    }
+
     /// Whether it says that bytes come from a newer release rather than that they are damaged.
     pub fn is_newer_format(&self) -> bool {
         self.code.ends_with(".newer")

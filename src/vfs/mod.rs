@@ -145,6 +145,8 @@ pub struct DirEntry {
     pub name: OsString,
     /// Directory joined with the name.
     pub path: PathBuf,
+    /// Whether the entry itself is a symbolic link.
+    pub is_link: bool,
     /// What the name leads to; an error's text where that could not be found out.
     pub metadata: Result<Metadata, String>,
 }

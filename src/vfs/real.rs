@@ -33,7 +33,8 @@ impl Vfs for RealFs {
                 // A link that leads nowhere or in a circle is still an entry.
                 Err(error) => fs::symlink_metadata(&path).map(|found| describe(&found)).map_err(|_| error.to_string()),
             };
-            entries.push(DirEntry { name: entry.file_name(), path, metadata });
+            let is_link = entry.file_type().is_ok_and(|kind| kind.is_symlink());
+            entries.push(DirEntry { name: entry.file_name(), path, is_link, metadata });
         }
         entries.sort_by(|a, b| a.name.cmp(&b.name));
         Ok(entries)

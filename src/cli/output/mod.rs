@@ -60,7 +60,8 @@ impl Output {
             Color::Auto => terminal && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty()),
         };
         // A pipe has no width: nothing is folded there, so that scripts see whole values.
-        let width = terminal.then(|| comfy_table_width().unwrap_or(100));
+        // Some terminals (of `script`, of CI systems) say 0, which no table fits.
+        let width = terminal.then(|| comfy_table_width().filter(|width| *width > 0).unwrap_or(100));
         Self { format, quiet, color, width, stdout: BufWriter::with_capacity(1 << 16, Box::new(io::stdout())) }
     }
 

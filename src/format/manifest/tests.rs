@@ -57,6 +57,18 @@ fn real_manifests_break_no_rule_but_the_one_that_zvec_breaks() {
     }
 }
 
+/// A cut in the schema's message made `manifest dump` show nothing of the schema.
+#[test]
+fn a_message_that_is_cut_keeps_its_beginning() {
+    // schema { name = "fix" … } of 9 bytes, of which 5 are there.
+    let dump = Dump::read(b"\x12\x09\x0a\x03fix").unwrap();
+    assert_eq!(
+        dump.faults.iter().map(|fault| (fault.code, fault.offset)).collect::<Vec<_>>(),
+        [("manifest.truncated", 2)]
+    );
+    assert_eq!(dump.manifest().schema.unwrap().name, "fix");
+}
+
 #[test]
 fn a_manifest_cut_anywhere_is_refused_or_breaks_a_rule() {
     for (name, bytes) in REAL {

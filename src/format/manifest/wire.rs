@@ -168,8 +168,17 @@ impl Walk {
     fn known(&mut self, cursor: &mut Cursor<'_>, offset: u64, field: &FieldDescriptor) -> Result<Content> {
         let content = match field.kind() {
             FieldKind::Message(message) => {
-                let bytes = cursor.varint_bytes()?;
-                let base = cursor.offset().saturating_sub(bytes.len() as u64);
+                let len = cursor.varint()?;
+                let base = cursor.offset();
+                let bytes = match cursor.bytes(usize::try_from(len).unwrap_or(usize::MAX)) {
+                    Ok(bytes) => bytes,
+                    // A file that is cut in this message still holds the message's beginning.
+                    Err(cut) if cursor.is_empty() => return Err(cut),
+                    Err(cut) => {
+                        self.fault(cut);
+                        cursor.rest()
+                    }
+                };
                 return Ok(Content::Message(self.message(bytes, base, &message).0));
             }
             FieldKind::String => {

@@ -33,6 +33,8 @@ pub mod read;
 mod salvage;
 pub mod scan;
 pub mod table;
+#[cfg(test)]
+mod tests;
 pub mod version;
 mod xxhash;
 

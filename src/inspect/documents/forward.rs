@@ -8,6 +8,7 @@ use crate::{
     format::{
         FormatError,
         forward::{DOC_ID_COLUMN, Encoding, ForwardFile, value_at},
+        manifest::proto::BlockMeta,
         value::Value,
     },
     report::{Finding, Loss},
@@ -52,6 +53,15 @@ impl BlockReader {
                 None
             }
         }
+    }
+
+    /// The manifest's count decides which vector belongs to a row: a file that disagrees is damage, or of another version.
+    pub fn compare_rows(&self, block: &BlockMeta, segment: u32) {
+        let Some(found) = self.file.rows().filter(|found| *found != u64::from(block.doc_count)) else { return };
+        let detail = format!("the manifest says {} rows, the file has {found}", block.doc_count);
+        let finding = Finding::error("segment.row-count", detail).at(&self.path).segment(segment);
+        let missing = u64::from(block.doc_count).saturating_sub(found);
+        self.findings.add(finding.loses(Loss::Possible, (missing > 0).then_some(missing)));
     }
 
     /// The file.

@@ -91,7 +91,7 @@ impl<'a> SegmentReader<'a> {
         let Some(mut rows) = BlockReader::open(self.view, &path, documents, &self.findings) else {
             return ControlFlow::Continue(());
         };
-        self.compare_rows(block, &rows);
+        rows.compare_rows(block, self.segment.id());
         let Some((id_column, pk_column)) = self.system_columns(&rows, documents) else {
             return ControlFlow::Continue(());
         };
@@ -135,15 +135,6 @@ impl<'a> SegmentReader<'a> {
             }
         }
         ControlFlow::Continue(())
-    }
-
-    /// The manifest's count decides which vector belongs to a row: a file that disagrees is damage, or of another version.
-    fn compare_rows(&self, block: &BlockMeta, rows: &BlockReader) {
-        let Some(found) = rows.file().rows().filter(|found| *found != u64::from(block.doc_count)) else { return };
-        let detail = format!("the manifest says {} rows, the file has {found}", block.doc_count);
-        let finding = Finding::error("segment.row-count", detail).at(rows.path()).segment(self.segment.id());
-        let missing = u64::from(block.doc_count).saturating_sub(found);
-        self.findings.add(finding.loses(Loss::Possible, (missing > 0).then_some(missing)));
     }
 
     fn system_columns(&self, rows: &BlockReader, documents: u64) -> Option<(usize, usize)> {

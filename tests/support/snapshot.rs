@@ -1,0 +1,62 @@
+//! Everything about a directory tree that a program could change.
+
+use std::{
+    collections::BTreeMap,
+    fs,
+    os::unix::fs::MetadataExt,
+    path::{Path, PathBuf},
+};
+
+/// Every name with content, times, mode, owner and inode. Reading changes none of it (access times are left out).
+#[derive(PartialEq, Eq)]
+pub struct Snapshot(BTreeMap<PathBuf, String>);
+
+impl Snapshot {
+    /// Reads a tree. Symbolic links are not followed.
+    pub fn of(root: &Path) -> Self {
+        let mut entries = BTreeMap::new();
+        add(root, &mut entries);
+        Self(entries)
+    }
+
+    /// Asserts that nothing has changed since.
+    pub fn assert_unchanged(&self, root: &Path, after: &str) {
+        let now = Self::of(root);
+        for (path, before) in &self.0 {
+            assert_eq!(Some(before), now.0.get(path), "{} changed after {after}", path.display());
+        }
+        for path in now.0.keys() {
+            assert!(self.0.contains_key(path), "{} appeared after {after}", path.display());
+        }
+    }
+}
+
+fn add(path: &Path, entries: &mut BTreeMap<PathBuf, String>) {
+    let found = fs::symlink_metadata(path).unwrap();
+    let content = if found.is_file() {
+        format!("crc {:08x}", crc32c::crc32c(&fs::read(path).unwrap()))
+    } else if found.is_symlink() {
+        format!("-> {}", fs::read_link(path).unwrap().display())
+    } else {
+        String::new()
+    };
+    let described = format!(
+        "{content} mode {:o} size {} owner {}:{} inode {} links {} modified {}.{:09} changed {}.{:09}",
+        found.mode(),
+        found.size(),
+        found.uid(),
+        found.gid(),
+        found.ino(),
+        found.nlink(),
+        found.mtime(),
+        found.mtime_nsec(),
+        found.ctime(),
+        found.ctime_nsec()
+    );
+    entries.insert(path.to_owned(), described);
+    if found.is_dir() {
+        for entry in fs::read_dir(path).unwrap() {
+            add(&entry.unwrap().path(), entries);
+        }
+    }
+}
