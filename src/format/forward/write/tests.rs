@@ -277,7 +277,7 @@ fn a_block_that_lost_bytes_cannot_be_finished() {
     impl Sink for Hiccup {
         fn append(&mut self, bytes: &[u8]) -> std::result::Result<(), SinkError> {
             self.1 += 1;
-            if self.1 == 6 { Err(SinkError("no space left".into())) } else { self.0.append(bytes) }
+            if self.1 == 6 { Err(SinkError("no space left".into())) } else { Sink::append(&mut self.0, bytes) }
         }
 
         fn position(&self) -> u64 {
