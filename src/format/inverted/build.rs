@@ -255,5 +255,4 @@ fn wrong(detail: String) -> FormatError {
 }
 
 #[cfg(test)]
-#[path = "build_tests.rs"]
 mod tests;
