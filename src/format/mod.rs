@@ -27,4 +27,5 @@ pub mod value;
 pub mod wal;
 
 pub use error::{FormatError, Kind, Result};
+pub use sink::{Sink, SinkError};
 pub use source::{Source, SourceError, read_vec};
