@@ -10,7 +10,7 @@ use std::{
 };
 
 /// Literals that look like codes and name something else.
-const NO_CODES: [(&str, &str); 11] = [
+const NO_CODES: [(&str, &str); 12] = [
     ("diskann.key", "segment of a vector file"),
     ("diskann.meta", "segment of a vector file"),
     ("diskann.vector", "segment of a vector file"),
