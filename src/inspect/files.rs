@@ -99,12 +99,22 @@ pub fn findings(files: &[FileEntry], view: &View) -> Vec<Finding> {
                 finding.segment = named;
                 finding.at(path).loses(loss, (documents > 0).then_some(documents))
             }
-            // Without a manifest nobody knows what is needed; that is a finding of its own.
-            Role::Orphan if !roles.known && file.segment.is_none() => continue,
             Role::Orphan => {
                 let Some(first) = path.iter().next() else { continue };
+                if names::classify(Path::new(first)).0 == NameKind::Unfinished {
+                    if orphans.insert(first.to_owned()) {
+                        let detail = "an unfinished compaction; zvec 0.8.0 removes it at the next writable open";
+                        findings.push(Finding::warning("segment.unfinished", detail).at(Path::new(first)));
+                    }
+                    continue;
+                }
                 if file.segment.is_some_and(|id| roles.segments.contains(&id)) {
-                    Finding::warning("file.orphan", "not named by the manifest").at(path)
+                    // A whole RocksDB directory is one finding.
+                    let place: PathBuf = path.iter().take(2).collect();
+                    if !orphans.insert(place.clone().into_os_string()) {
+                        continue;
+                    }
+                    Finding::warning("file.orphan", "not named by the manifest").at(&place)
                 } else if orphans.insert(first.to_owned()) {
                     let detail = "a directory of a segment that the manifest does not list; zvec 0.8.0 deletes it at the next writable open";
                     Finding::warning("segment.orphan", detail).at(Path::new(first))
@@ -127,7 +137,13 @@ pub fn findings(files: &[FileEntry], view: &View) -> Vec<Finding> {
                 let detail = format!("{found} stands in the place of: {}", file.kind);
                 Finding::error(code, detail).at(path).loses(Loss::Possible, None)
             }
-            Role::Manifest | Role::Named | Role::Wal | Role::Lock | Role::Writing | Role::Quarantine => continue,
+            Role::Manifest
+            | Role::Named
+            | Role::Wal
+            | Role::Lock
+            | Role::Writing
+            | Role::Undecided
+            | Role::Quarantine => continue,
         };
         findings.push(finding);
     }
@@ -184,8 +200,10 @@ impl Roles {
             NameKind::Lock => Role::Lock,
             NameKind::Other => Role::Stranger,
             NameKind::Unfinished => Role::Orphan,
-            _ if !self.known => Role::Orphan,
-            NameKind::ManifestTmp | NameKind::Manifest => Role::Leftover,
+            NameKind::ManifestTmp => Role::Leftover,
+            // Without a manifest nobody knows what is needed: nothing may look as if it could be thrown away.
+            _ if !self.known => Role::Undecided,
+            NameKind::Manifest => Role::Leftover,
             NameKind::DeleteSnapshot | NameKind::IdMap if segment.is_none() => Role::Leftover,
             _ if segment.is_some_and(|id| !self.segments.contains(&id)) => Role::Orphan,
             NameKind::Wal => Role::Leftover,

@@ -61,6 +61,8 @@ pub enum Role {
     /// In a segment's place or a segment's directory, but not named by the manifest: a block of no version, a segment directory that is
     /// not listed, an unfinished `.tmp`. Where no manifest can be used, everything that one could name. A writable open by zvec 0.8.0 deletes unlisted segment directories.
     Orphan,
+    /// There is no manifest that could say what it is there for.
+    Undecided,
     /// Set aside by a repair.
     Quarantine,
     /// Nothing that zvec writes.

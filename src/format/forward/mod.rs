@@ -33,6 +33,7 @@ mod parquet_pages;
 mod thrift;
 mod types;
 mod value;
+pub mod write;
 
 use std::fmt;
 use std::sync::Arc;

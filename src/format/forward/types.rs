@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use crate::format::value::Value;
+
 /// Type of a scalar value or of an array's elements.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum ScalarType {
@@ -54,4 +56,59 @@ impl fmt::Display for ColumnType {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}{}", if self.array { "ARRAY_" } else { "" }, self.scalar)
     }
+}
+
+impl ColumnType {
+    /// Whether a column of this type can hold `value`; null is no question of the type. STRINGs must be UTF-8.
+    ///
+    /// # Errors
+    /// What is wrong, in words.
+    pub fn check(self, value: &Value) -> Result<(), String> {
+        let Some(found) = type_of(value) else {
+            return match value {
+                Value::Null => Ok(()),
+                _ => Err(format!("a vector for a column of type {self}")),
+            };
+        };
+        let stored = if self.scalar == ScalarType::Binary { ScalarType::String } else { self.scalar };
+        if found != (Self { scalar: stored, array: self.array }) {
+            return Err(format!("a value of type {found} for a column of type {self}"));
+        }
+        let text = |bytes: &Vec<u8>| std::str::from_utf8(bytes).is_ok();
+        let is_text = match value {
+            Value::Bytes(bytes) => text(bytes),
+            Value::ByteStrings(array) => array.iter().all(text),
+            _ => true,
+        };
+        if self.scalar == ScalarType::String && !is_text {
+            return Err("the string is not UTF-8".into());
+        }
+        Ok(())
+    }
+}
+
+/// The type of a value, STRING for BINARY, which it cannot be told from; none for null and what only vectors are.
+fn type_of(value: &Value) -> Option<ColumnType> {
+    let (scalar, array) = match value {
+        Value::Bool(_) => (ScalarType::Bool, false),
+        Value::I32(_) => (ScalarType::I32, false),
+        Value::U32(_) => (ScalarType::U32, false),
+        Value::I64(_) => (ScalarType::I64, false),
+        Value::U64(_) => (ScalarType::U64, false),
+        Value::F32(_) => (ScalarType::F32, false),
+        Value::F64(_) => (ScalarType::F64, false),
+        Value::Bytes(_) => (ScalarType::String, false),
+        Value::Bools(_) => (ScalarType::Bool, true),
+        Value::I32s(_) => (ScalarType::I32, true),
+        Value::U32s(_) => (ScalarType::U32, true),
+        Value::I64s(_) => (ScalarType::I64, true),
+        Value::U64s(_) => (ScalarType::U64, true),
+        Value::F32s(_) => (ScalarType::F32, true),
+        Value::F64s(_) => (ScalarType::F64, true),
+        Value::ByteStrings(_) => (ScalarType::String, true),
+        Value::Null | Value::I8s(_) | Value::I16s(_) | Value::F16s(_) | Value::SparseF32(_) | Value::SparseF16(_) => {
+            return None;
+        }
+    };
+    Some(ColumnType { scalar, array })
 }

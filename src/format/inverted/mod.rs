@@ -20,6 +20,7 @@
 //! an empty array appears under `$ARRAY_LEN` 0 only, a null only in the null set. `$CDF` and `$RANGES` are written when
 //! the segment is sealed and only serve the planner: without them queries give the same answers.
 
+mod build;
 mod family;
 mod histogram;
 mod posting;
@@ -27,6 +28,7 @@ mod range;
 mod special;
 pub mod term;
 
+pub use build::{EntryKind, IndexBuilder, IndexEntry, IndexedColumn, families};
 pub use family::Family;
 pub use histogram::{Histogram, Slot};
 pub use posting::{Form, Posting, decode, encode, merge, union};

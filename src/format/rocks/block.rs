@@ -10,10 +10,10 @@
 
 use super::decompress::decompress;
 use super::footer::context_modifier;
-use super::xxhash::{xxh32, xxh64};
 use crate::format::checksum::masked_crc32c;
 use crate::format::cursor::Cursor;
 use crate::format::{FormatError, Result, Source, read_vec};
+use xxhash_rust::{xxh32::xxh32, xxh64::xxh64};
 
 /// Compression byte and checksum after each block.
 pub const TRAILER_SIZE: u64 = 5;
@@ -79,8 +79,8 @@ impl ChecksumType {
         match self {
             Self::None => 0,
             Self::Crc32c => masked_crc32c(&[contents, &[compression]]),
-            Self::XxHash => xxh32(&with_type()),
-            Self::XxHash64 => xxh64(&with_type()) as u32,
+            Self::XxHash => xxh32(&with_type(), 0),
+            Self::XxHash64 => xxh64(&with_type(), 0) as u32,
             Self::Xxh3 => Self::xxh3_with_type(xxhash_rust::xxh3::xxh3_64(contents) as u32, compression),
         }
     }

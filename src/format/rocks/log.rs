@@ -6,19 +6,23 @@
 //! types:   1 full, 2 first, 3 middle, 4 last; 5 to 8 the same with a log number (recycled files);
 //!          9 compression, 10 and 11 timestamp sizes, 130 and 131 predecessor; unknown types from 128 on may be ignored
 //! ```
-//! A record of a recycled file that carries another log number is left over from the file's former life and ends the log. A
-//! record cut off by the end of the file is what a crash leaves.
+//! A record of a recycled file that carries another log number is left over from the file's former life and ends the log; so do
+//! bytes that are no record, as the new life may end anywhere in an old record: there they are damage only if a record of the
+//! new life follows. A record cut off by the end of the file is what a crash leaves.
 //!
-//! After damage reading resumes behind the damaged record if what stands there checks out, else at the next block.
+//! The CRC does not cover the length. So where a record does not check out, but does with another length or another type, only its
+//! header is damaged. Else reading resumes at the next bytes of the block that check out as a record, or at the next block.
 
 use std::collections::VecDeque;
 
-use crate::format::checksum::masked_crc32c;
+use crate::format::checksum::{mask_crc32c, masked_crc32c};
 use crate::format::{FormatError, Result, Source, read_vec};
 
 const BLOCK: u64 = 32 << 10;
 const HEADER: u64 = 7;
 const RECYCLABLE_HEADER: u64 = 11;
+/// Damaged places at which a record is searched for within the block; after so many, reading resumes at the next block.
+const SEARCHES: u32 = 256;
 
 /// One logical record.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -40,6 +44,12 @@ pub struct LogReader<S> {
     partial: Option<LogRecord>,
     queue: VecDeque<Result<LogRecord>>,
     zeros_since: Option<u64>,
+    /// The file is a recycled one: its records carry the log number.
+    recycled: bool,
+    /// Faults in a recycled file, unless it ends there.
+    held: Vec<FormatError>,
+    held_bytes: u64,
+    searches_left: u32,
     skipped: u64,
     done: bool,
 }
@@ -51,6 +61,26 @@ struct Fragment {
     kind: u8,
     log_number: Option<u32>,
     data: Vec<u8>,
+}
+
+impl Fragment {
+    /// A record of what follows its type byte; `None` if it has no room for the log number that its type calls for.
+    fn new(offset: u64, kind: u8, body: &[u8]) -> Option<Self> {
+        if !is_recyclable(kind) {
+            return Some(Self { offset, kind, log_number: None, data: body.to_vec() });
+        }
+        let (number, data) = body.split_first_chunk::<4>()?;
+        Some(Self { offset, kind, log_number: Some(u32::from_le_bytes(*number)), data: data.to_vec() })
+    }
+}
+
+fn is_recyclable(kind: u8) -> bool {
+    matches!(kind, 5..=8 | 11 | 131)
+}
+
+/// A record that the file's end seems to cut, but behind which another stands, has a false length.
+fn not_torn(code: &'static str) -> &'static str {
+    if code == "rocks-log.torn-tail" { "rocks-log.bad-length" } else { code }
 }
 
 impl<S: Source> LogReader<S> {
@@ -65,6 +95,10 @@ impl<S: Source> LogReader<S> {
             partial: None,
             queue: VecDeque::new(),
             zeros_since: None,
+            recycled: false,
+            held: Vec::new(),
+            held_bytes: 0,
+            searches_left: SEARCHES,
             skipped: 0,
             done: false,
         }
@@ -106,8 +140,7 @@ impl<S: Source> LogReader<S> {
         let Some(([c0, c1, c2, c3, l0, l1, kind], _)) = rest.split_first_chunk::<7>() else {
             return Err(cut(HEADER, rest.len()));
         };
-        let recyclable = matches!(kind, 5..=8 | 11 | 131);
-        let header = if recyclable { RECYCLABLE_HEADER } else { HEADER };
+        let header = if is_recyclable(*kind) { RECYCLABLE_HEADER } else { HEADER };
         let length = header.saturating_add(u64::from(u16::from_le_bytes([*l0, *l1])));
         let record = rest.get(..length as usize).ok_or_else(|| cut(length, rest.len()))?;
         let stored = u32::from_le_bytes([*c0, *c1, *c2, *c3]);
@@ -116,30 +149,57 @@ impl<S: Source> LogReader<S> {
             let detail = format!("record of {length} bytes: CRC is {stored:#010x}, computed {computed:#010x}");
             return Err(FormatError::checksum("rocks-log.crc-mismatch", offset, detail));
         }
-        let number = record.get(7..11).filter(|_| recyclable);
-        Ok(Fragment {
-            offset,
-            kind: *kind,
-            log_number: number.map(|bytes| bytes.iter().rev().fold(0, |value, byte| value << 8 | u32::from(*byte))),
-            data: record.get(header as usize..).unwrap_or_default().to_vec(),
+        let whole = Fragment::new(offset, *kind, record.get(7..).unwrap_or_default());
+        whole.ok_or_else(|| FormatError::malformed("rocks-log.bad-length", offset, "no room for a log number"))
+    }
+
+    /// Counts a search.
+    fn search(&mut self) -> Option<()> {
+        self.searches_left = self.searches_left.checked_sub(1)?;
+        Some(())
+    }
+
+    /// The record at the position, if all that is wrong with it is the length or type in its header.
+    fn reinterpreted(&mut self) -> Option<Fragment> {
+        let offset = self.position;
+        let rest = self.rest_of_block(offset).ok()?;
+        let ([c0, c1, c2, c3, l0, l1, kind], body) = rest.split_first_chunk::<7>()?;
+        let stored = u32::from_le_bytes([*c0, *c1, *c2, *c3]);
+        let length = usize::from(u16::from_le_bytes([*l0, *l1]));
+        for kind in 1..=8 {
+            let length = if is_recyclable(kind) { length.saturating_add(4) } else { length };
+            if let Some(data) = body.get(..length)
+                && masked_crc32c(&[&[kind], data]) == stored
+            {
+                return Fragment::new(offset, kind, data);
+            }
+        }
+        let mut crc = crc32c::crc32c(&[*kind]);
+        for (length, byte) in body.iter().enumerate() {
+            if mask_crc32c(crc) == stored {
+                return Fragment::new(offset, *kind, body.get(..length)?);
+            }
+            crc = crc32c::crc32c_append(crc, &[*byte]);
+        }
+        if mask_crc32c(crc) == stored { Fragment::new(offset, *kind, body) } else { None }
+    }
+
+    /// The next offset in the block at which a record checks out.
+    fn next_record(&mut self) -> Option<u64> {
+        let end = self.block_end(self.position);
+        let from = if self.searches_left == 0 { end } else { self.position.saturating_add(1) };
+        (from..end).find(|offset| {
+            let kind = self.rest_of_block(*offset).ok().and_then(|rest| rest.get(6).copied());
+            matches!(kind, Some(1..=8)) && self.fragment(*offset).is_ok()
         })
     }
 
     /// Moves on behind a record that is damaged and says how.
     fn resync(&mut self, mut error: FormatError) -> FormatError {
         let from = self.position;
-        let end = self.block_end(from);
-        let length = self.rest_of_block(from).ok().and_then(|rest| {
-            let header = if matches!(rest.get(6)?, 5..=8 | 11 | 131) { RECYCLABLE_HEADER } else { HEADER };
-            Some(header.saturating_add(u64::from(u16::from_le_bytes([*rest.get(4)?, *rest.get(5)?]))))
-        });
-        let behind = length.and_then(|length| from.checked_add(length)).filter(|behind| *behind < end);
-        self.position = match behind {
-            Some(behind) if self.fragment(behind).is_ok() => behind,
-            _ => end,
-        };
+        self.position = self.next_record().unwrap_or_else(|| self.block_end(from));
         let passed = self.position.saturating_sub(from);
-        self.skipped = self.skipped.saturating_add(passed);
+        self.held_bytes = self.held_bytes.saturating_add(passed);
         error.detail = format!("{}; reading resumes at {} ({passed} bytes passed over)", error.detail, self.position);
         error
     }
@@ -151,8 +211,25 @@ impl<S: Source> LogReader<S> {
         self.fault(FormatError::malformed("rocks-log.no-end", partial.offset, detail));
     }
 
+    /// The log ends; a record that is not complete was being written.
+    fn end_partial(&mut self) {
+        if let Some(partial) = self.partial.take() {
+            let detail = format!("the log ends within a record of which {} bytes are there", partial.data.len());
+            self.fault(FormatError::truncated("rocks-log.torn-tail", partial.offset, detail));
+        }
+    }
+
     fn fault(&mut self, error: FormatError) {
         self.queue.push_back(Err(error));
+    }
+
+    /// A fragment of this log follows: what was held back is damage.
+    fn release(&mut self) {
+        let held = std::mem::take(&mut self.held);
+        let Some(offset) = held.first().map(|first| first.offset) else { return };
+        self.skipped = self.skipped.saturating_add(std::mem::take(&mut self.held_bytes));
+        self.queue.extend(held.into_iter().map(Err));
+        self.drop_partial(&format!("the bytes at {offset} are damaged"));
     }
 
     /// Whether what is left of the block is filler, which is then passed.
@@ -185,11 +262,7 @@ impl<S: Source> LogReader<S> {
         let size = self.source.size();
         if self.position >= size {
             self.done = true;
-            if let Some(partial) = self.partial.take() {
-                let detail = format!("the log ends within a record of which {} bytes are there", partial.data.len());
-                self.fault(FormatError::truncated("rocks-log.torn-tail", partial.offset, detail));
-            }
-            return;
+            return self.end_partial();
         }
         match self.pass_filler() {
             Ok(true) => return,
@@ -200,22 +273,37 @@ impl<S: Source> LogReader<S> {
             }
         }
         match self.fragment(self.position) {
-            Ok(fragment) => {
-                let header = if fragment.log_number.is_some() { RECYCLABLE_HEADER } else { HEADER };
-                self.position = self.position.saturating_add(header).saturating_add(fragment.data.len() as u64);
-                self.accept(fragment);
-            }
-            Err(error) if error.code == "rocks-log.torn-tail" => {
-                self.done = true;
-                self.skipped = self.skipped.saturating_add(size.saturating_sub(self.position));
-                self.fault(error);
-            }
-            Err(error) => {
-                let error = self.resync(error);
-                self.fault(error);
-                self.drop_partial("the bytes after it are damaged");
-            }
+            Ok(fragment) => self.take(fragment),
+            Err(error) => match self.search().and_then(|()| self.reinterpreted()) {
+                Some(fragment) => {
+                    let (kind, length) = (fragment.kind, fragment.data.len());
+                    let detail = format!("the record is of type {kind} and {length} bytes, its header says otherwise");
+                    self.fault(FormatError::malformed("rocks-log.bad-header", error.offset, detail));
+                    self.take(fragment);
+                }
+                None if error.code == "rocks-log.torn-tail" && self.next_record().is_none() => {
+                    self.done = true;
+                    if self.recycled {
+                        return self.end_partial();
+                    }
+                    self.skipped = self.skipped.saturating_add(size.saturating_sub(self.position));
+                    self.fault(error);
+                }
+                None => {
+                    let error = self.resync(error);
+                    self.held.push(FormatError { code: not_torn(error.code), ..error });
+                    if !self.recycled {
+                        self.release();
+                    }
+                }
+            },
         }
+    }
+
+    fn take(&mut self, fragment: Fragment) {
+        let header = if fragment.log_number.is_some() { RECYCLABLE_HEADER } else { HEADER };
+        self.position = self.position.saturating_add(header).saturating_add(fragment.data.len() as u64);
+        self.accept(fragment);
     }
 
     fn accept(&mut self, fragment: Fragment) {
@@ -224,8 +312,10 @@ impl<S: Source> LogReader<S> {
             && u64::from(stored) != expected & 0xffff_ffff
         {
             self.done = true;
-            return self.drop_partial("an old record of a recycled file follows");
+            return self.end_partial();
         }
+        self.recycled |= log_number.is_some();
+        self.release();
         match kind {
             1 | 2 | 5 | 6 => {
                 // An old writer left an empty first fragment at a block's end now and then; that is no loss.
@@ -276,154 +366,5 @@ impl<S: Source> Iterator for LogReader<S> {
             self.step();
         }
         self.queue.pop_front()
-    }
-}
-
-/// Appends `data` as legacy-format records to `log`, whose length so far places them in blocks.
-#[cfg(test)]
-pub(super) fn append_record(log: &mut Vec<u8>, data: &[u8], log_number: Option<u32>) {
-    let header = if log_number.is_some() { 11 } else { 7 };
-    let mut rest = data;
-    let mut first = true;
-    loop {
-        let room = 32768 - log.len() % 32768;
-        if room < header {
-            log.resize(log.len() + room, 0);
-            continue;
-        }
-        let (now, later) = rest.split_at(rest.len().min(room - header));
-        let kind = match (first, later.is_empty()) {
-            (true, true) => 1,
-            (true, false) => 2,
-            (false, false) => 3,
-            (false, true) => 4,
-        };
-        let kind = if log_number.is_some() { kind + 4 } else { kind };
-        let mut covered = vec![kind];
-        covered.extend(log_number.into_iter().flat_map(u32::to_le_bytes));
-        covered.extend_from_slice(now);
-        log.extend_from_slice(&masked_crc32c(&[&covered]).to_le_bytes());
-        log.extend_from_slice(&(now.len() as u16).to_le_bytes());
-        log.extend_from_slice(&covered);
-        if later.is_empty() {
-            return;
-        }
-        (rest, first) = (later, false);
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::format::Kind;
-
-    fn read(log: Vec<u8>, number: Option<u64>) -> (Vec<Vec<u8>>, Vec<FormatError>) {
-        let (mut records, mut faults) = (Vec::new(), Vec::new());
-        for item in LogReader::new(log, number) {
-            match item {
-                Ok(record) => records.push(record.data),
-                Err(error) => faults.push(error),
-            }
-        }
-        (records, faults)
-    }
-
-    fn sample(sizes: &[usize], number: Option<u32>) -> (Vec<u8>, Vec<Vec<u8>>) {
-        let mut log = Vec::new();
-        let records: Vec<Vec<u8>> = sizes.iter().zip(1u8..).map(|(size, fill)| vec![fill; *size]).collect();
-        records.iter().for_each(|record| append_record(&mut log, record, number));
-        (log, records)
-    }
-
-    #[test]
-    fn records_of_any_size_in_both_formats() {
-        for number in [None, Some(77)] {
-            let (log, records) = sample(&[0, 5, 32768 - 7 - 12 - 7 - 3, 100_000, 1, 32761, 7], number);
-            let (read, faults) = read(log, number.map(u64::from));
-            assert_eq!((read, faults), (records, vec![]));
-        }
-    }
-
-    #[test]
-    fn records_of_a_former_life_end_a_recycled_log() {
-        let (mut log, records) = sample(&[10, 20], Some(9));
-        append_record(&mut log, b"old", Some(4));
-        append_record(&mut log, b"older", Some(9));
-        assert_eq!(read(log, Some(9)), (records, vec![]));
-    }
-
-    #[test]
-    fn a_flipped_bit_costs_one_record() {
-        let (mut log, records) = sample(&[10, 20, 30], None);
-        log[17 + 7 + 3] ^= 1;
-        let (read, faults) = read(log, None);
-        assert_eq!(read, [records[0].clone(), records[2].clone()]);
-        assert_eq!((faults[0].code, faults[0].offset, faults.len()), ("rocks-log.crc-mismatch", 17, 1));
-        assert!(faults[0].detail.contains("resumes at 44 (27 bytes"), "{}", faults[0].detail);
-    }
-
-    #[test]
-    fn a_false_length_costs_the_rest_of_its_block() {
-        let (mut log, records) = sample(&[10, 20, 40_000, 50], None);
-        log[17 + 4] ^= 0x55;
-        let mut reader = LogReader::new(log, None);
-        let items: Vec<_> = reader.by_ref().collect();
-        let codes: Vec<_> = items.iter().filter_map(|item| Some(item.as_ref().err()?.code)).collect();
-        assert_eq!(codes, ["rocks-log.crc-mismatch", "rocks-log.no-beginning"]);
-        let kept: Vec<_> = items.into_iter().flatten().map(|record| record.data).collect();
-        assert_eq!(kept, [records[0].clone(), records[3].clone()]);
-        assert_eq!(reader.skipped() as usize, 32768 - 17 + (40_000 - (32768 - 17 - 27 - 7)));
-    }
-
-    #[test]
-    fn every_cut_is_a_torn_tail_or_clean() {
-        let (log, records) = sample(&[10, 20, 40_000], None);
-        for cut in (0..log.len()).filter(|cut| *cut < 60 || *cut > 32_700) {
-            let (read, faults) = read(log[..cut].to_vec(), None);
-            assert_eq!(read, records[..read.len()]);
-            let clean = [0, 17, 44].contains(&cut);
-            assert_eq!(faults.len(), usize::from(!clean), "cut at {cut}: {faults:?}");
-            assert!(faults.iter().all(|f| f.code == "rocks-log.torn-tail" && f.kind == Kind::Truncated));
-        }
-    }
-
-    #[test]
-    fn zeros_are_an_end_but_not_a_middle() {
-        let (mut log, mut records) = sample(&[10], None);
-        log.resize(70_000, 0);
-        assert_eq!(read(log.clone(), None), (records.clone(), vec![]));
-        log.resize(98_304, 0);
-        append_record(&mut log, b"more", None);
-        records.push(b"more".to_vec());
-        let (read, faults) = read(log, None);
-        assert_eq!((read, faults.len(), faults[0].code, faults[0].offset), (records, 1, "rocks-log.zeros", 17));
-    }
-
-    #[test]
-    fn compressed_and_newer_records_are_not_damage() {
-        for (kind, expected) in [(9, Kind::Unsupported), (12, Kind::Newer)] {
-            let mut log = masked_crc32c(&[&[kind, 7, 0, 0, 0]]).to_le_bytes().to_vec();
-            log.extend_from_slice(&[4, 0, kind, 7, 0, 0, 0]);
-            let (_, faults) = read(log, None);
-            assert_eq!((faults.len(), faults[0].kind), (1, expected));
-        }
-    }
-
-    proptest::proptest! {
-        #[test]
-        fn never_panics_and_ends(
-            sizes in proptest::collection::vec(0usize..9000, 1..12),
-            flips in proptest::collection::vec((0usize..60_000, 0u8..8), 0..6),
-            cut in 0usize..60_000,
-        ) {
-            let (mut log, _) = sample(&sizes, None);
-            let length = log.len();
-            for (at, bit) in flips {
-                log[at % length] ^= 1 << bit;
-            }
-            log.truncate(cut.max(1));
-            let items = LogReader::new(log.clone(), Some(3)).count();
-            proptest::prop_assert!(items <= log.len() / 7 * 2 + 4);
-        }
     }
 }

@@ -1,4 +1,4 @@
-//! RocksDB directories, read without RocksDB: id map, scalar indexes and full-text indexes.
+//! RocksDB directories, read and written without RocksDB: id map, scalar indexes and full-text indexes.
 //!
 //! zvec embeds RocksDB 8.1.1; tables of format versions 0 to 7 are read. The byte maps are in the modules:
 //!
@@ -12,7 +12,7 @@
 //! | [`block`] | blocks: checksum; [`decompress`], [`entries`] |
 //! | [`key`] | internal keys |
 //!
-//! [`read`] looks keys up, [`scan`] lists them, [`check`] reads whole tables.
+//! [`read`] looks keys up, [`scan`] lists them, [`check`] reads whole tables, [`write`](mod@write) makes all of it.
 //!
 //! [`Db`] reads block by block: a damaged block costs its own keys, and whatever it may have held is answered with
 //! [`Lookup::Unknown`] or a [`Row`] that is not `certain`, never with "absent".
@@ -33,8 +33,10 @@ pub mod read;
 mod salvage;
 pub mod scan;
 pub mod table;
+#[cfg(test)]
+mod tests;
 pub mod version;
-mod xxhash;
+pub mod write;
 
 pub use check::TableCheck;
 pub use db::{Db, Family, Fault, LiveTable};

@@ -147,3 +147,53 @@ impl Family {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn resolved(versions: &[(u64, ValueType, &[u8])], deleted_at: Option<u64>) -> Resolved {
+        let version = |(sequence, kind, value): &(u64, ValueType, &[u8])| Version {
+            key: b"k".to_vec(),
+            sequence: *sequence,
+            kind: *kind,
+            value: value.to_vec(),
+        };
+        resolve(versions.iter().map(version).collect(), deleted_at)
+    }
+
+    #[test]
+    fn operands_are_collected_down_to_a_value_or_a_deletion() {
+        use ValueType::{Deletion, Merge, SingleDeletion, Value};
+        let merge = |base: Option<&[u8]>, operands: &[&[u8]]| {
+            let operands = operands.iter().map(|operand| operand.to_vec()).collect();
+            Some(Entry::Merge { base: base.map(<[u8]>::to_vec), operands })
+        };
+        let all: [(u64, ValueType, &[u8]); 4] =
+            [(3, Merge, b"c"), (9, Merge, b"d"), (1, Value, b"a"), (2, Merge, b"b")];
+        let found = resolved(&all, None);
+        assert_eq!((found.entry, found.floor), (merge(Some(b"a"), &[b"b", b"c", b"d"]), Some(1)));
+        let found = resolved(&all, Some(3));
+        assert_eq!(
+            (found.entry, found.floor),
+            (merge(None, &[b"c", b"d"]), Some(3)),
+            "its own sequence is not deleted"
+        );
+        let found = resolved(&all[..2], None);
+        assert_eq!((found.entry, found.floor), (merge(None, &[b"c", b"d"]), None));
+        for kind in [Deletion, SingleDeletion] {
+            let found = resolved(&[(5, Merge, b"e"), (4, kind, b""), (3, Value, b"a")], None);
+            assert_eq!((found.entry, found.floor), (merge(None, &[b"e"]), Some(4)));
+            let found = resolved(&[(4, kind, b""), (3, Value, b"a")], None);
+            assert_eq!((found.entry, found.floor), (None, Some(4)));
+        }
+        assert_eq!(resolved(&[(4, Value, b"x"), (4, Value, b"x")], Some(5)).entry, None);
+        assert_eq!(resolved(&[(4, Merge, b"x"), (4, Merge, b"x")], None).entry, merge(None, &[b"x"]), "stored twice");
+    }
+
+    #[test]
+    fn what_is_not_decoded_is_said() {
+        let found = resolved(&[(4, ValueType::BlobIndex, b"x"), (3, ValueType::Value, b"a")], None);
+        assert_eq!((found.entry, found.undecoded), (None, Some(ValueType::BlobIndex)));
+    }
+}

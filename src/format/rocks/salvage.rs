@@ -2,23 +2,30 @@
 //!
 //! Data blocks stand one behind the other from offset 0. Where one begins, its end is where the five bytes of a trailer
 //! follow that check out over all bytes since the beginning; checksums are extended byte by byte, so one block costs one pass
-//! over its bytes. Where no end is found (the block is damaged) every later offset is a candidate for the next beginning, within
-//! a budget of hashed bytes. What checks out is kept if it decodes as ascending internal keys of known types, which filter,
-//! index and property blocks do not.
+//! over its bytes. Where no end is found (the block is damaged) later offsets are candidates for the next beginning: those
+//! that look like the first entry of an uncompressed block or, if blocks are compressed, all of them. Failures are paid from a
+//! budget.
+//!
+//! What checks out is kept if it decodes as ascending internal keys of known types, which filter, index and property blocks do
+//! not.
 
 use super::block::{Block, BlockFormat, BlockHandle, ChecksumType, Compression, TRAILER_SIZE};
 use super::entries::IndexEntry;
 use super::footer::context_modifier;
-use super::key::Comparator;
+use super::key::{Comparator, split_internal_key};
 use crate::format::checksum::mask_crc32c;
+use crate::format::cursor::Cursor;
 use crate::format::{Source, read_vec};
 
 /// Longest block whose end is searched for.
-const LONGEST: u64 = 8 << 20;
-/// Longest block whose end is searched for at an offset that is only a guess.
-const LONGEST_GUESS: u64 = 64 << 10;
-/// Bytes that may be hashed in search of the beginning of a block, per search.
-const GUESS_BUDGET: u64 = 512 << 20;
+const LONGEST: u64 = 4 << 20;
+/// Longest block whose end is searched for at an offset that is only a guess: twice the usual size.
+const LONGEST_GUESS: u64 = 8 << 10;
+/// What searches that fail may cost per table: bytes hashed, plus [`DIGEST_COST`] for each possible end.
+const BUDGET: u64 = 1 << 30;
+const DIGEST_COST: u64 = 32;
+/// Longest key that a guessed first entry may have.
+const LONGEST_KEY: u64 = 64 << 10;
 
 /// Blocks that were found.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -35,7 +42,8 @@ pub(super) fn without_footer<S: Source + ?Sized>(source: &S) -> Option<(BlockFor
     kinds.into_iter().find_map(|checksum| {
         // Without context checksums all format versions from 2 on look alike in a data block.
         let format = BlockFormat { format_version: 5, checksum, base_context: 0, dictionary: None };
-        find_end(source, 0, source.size(), LONGEST, &format)?;
+        let mut budget = BUDGET;
+        find_end(source, 0, source.size(), LONGEST, &format, &mut budget)?;
         let found = data_blocks(source, &format, source.size(), Comparator::Bytewise);
         (!found.blocks.is_empty()).then_some((format, found))
     })
@@ -48,31 +56,86 @@ pub(super) fn data_blocks<S: Source + ?Sized>(
     end: u64,
     comparator: Comparator,
 ) -> Salvaged {
-    let mut salvaged = Salvaged::default();
     if format.checksum == ChecksumType::None {
-        return salvaged;
+        return Salvaged::default();
     }
-    let mut position = 0u64;
-    let mut budget = GUESS_BUDGET;
-    let mut lost_since = None;
-    while position < end {
-        let longest = if lost_since.is_none() { LONGEST } else { LONGEST_GUESS };
-        if let Some(handle) = find_end(source, position, end, longest, format) {
-            if let Some(entry) = as_data_block(source, handle, format, comparator) {
+    let found = Search { source, format, end, comparator, budget: BUDGET, compressed: false }.run();
+    if found.blocks.is_empty() {
+        return Search { source, format, end, comparator, budget: BUDGET, compressed: true }.run();
+    }
+    found
+}
+
+struct Search<'a, S: ?Sized> {
+    source: &'a S,
+    format: &'a BlockFormat,
+    end: u64,
+    comparator: Comparator,
+    budget: u64,
+    /// Blocks are compressed, so a guessed beginning cannot be told by its looks.
+    compressed: bool,
+}
+
+impl<S: Source + ?Sized> Search<'_, S> {
+    fn run(mut self) -> Salvaged {
+        let mut salvaged = Salvaged::default();
+        let mut position = 0u64;
+        let mut lost_since = None;
+        while position < self.end && self.budget > 0 {
+            let Some(handle) = self.block_at(position, lost_since.is_some()) else {
+                lost_since.get_or_insert(position);
+                position = position.saturating_add(1);
+                continue;
+            };
+            let entry = as_data_block(self.source, handle, self.format, self.comparator, &salvaged.blocks);
+            if let Some((entry, compression)) = entry {
                 let gap = position.saturating_sub(lost_since.take().unwrap_or(position));
                 salvaged.unrecognised = salvaged.unrecognised.saturating_add(gap);
                 salvaged.blocks.push(entry);
+                self.compressed |= compression != Compression::None;
             }
-            position = handle.end().unwrap_or(end);
-            continue;
+            position = handle.end().unwrap_or(self.end);
         }
-        lost_since.get_or_insert(position);
-        let cost = longest.min(end.saturating_sub(position));
-        let Some(left) = budget.checked_sub(cost) else { break };
-        budget = left;
-        position = position.saturating_add(1);
+        salvaged
     }
-    salvaged
+
+    /// The block that begins at `position`, which is a guess or right behind another block.
+    fn block_at(&mut self, position: u64, guess: bool) -> Option<BlockHandle> {
+        if guess && !self.compressed && !self.looks_like_a_beginning(position) {
+            return None;
+        }
+        let longest = if guess { LONGEST_GUESS } else { LONGEST };
+        let mut left = self.budget;
+        let found = find_end(self.source, position, self.end, longest, self.format, &mut left);
+        if found.is_none() {
+            self.budget = left;
+        }
+        found
+    }
+
+    /// Whether an entry that shares nothing and has an internal key of a known type stands at `position`.
+    fn looks_like_a_beginning(&self, position: u64) -> bool {
+        let length = self.end.saturating_sub(position).min(LONGEST_KEY);
+        let head = |length: u64| read_vec(self.source, position, length, "sst.block-truncated").ok();
+        let first_key = |bytes: &[u8]| {
+            let mut cursor = Cursor::new(bytes, 0, "sst.entry-truncated");
+            let shared = cursor.varint32().ok()?;
+            let unshared = u64::from(cursor.varint32().ok()?);
+            cursor.varint32().ok()?;
+            Some((shared, cursor.offset(), unshared))
+        };
+        let Some((0, start, unshared)) = head(length.min(16)).and_then(|bytes| first_key(&bytes)) else {
+            return false;
+        };
+        let trailer = start.saturating_add(unshared).saturating_sub(8);
+        if unshared < 8 || trailer.saturating_add(8) > length {
+            return false;
+        }
+        read_vec(self.source, position.saturating_add(trailer), 8, "sst.block-truncated")
+            .ok()
+            .and_then(|bytes| split_internal_key(&bytes).map(|(_, _, kind)| kind.is_known()))
+            .unwrap_or(false)
+    }
 }
 
 fn as_data_block<S: Source + ?Sized>(
@@ -80,11 +143,22 @@ fn as_data_block<S: Source + ?Sized>(
     handle: BlockHandle,
     format: &BlockFormat,
     comparator: Comparator,
-) -> Option<IndexEntry> {
-    let versions = Block::read(source, handle, format).ok()?.versions().ok()?;
-    let ascending = versions.is_sorted_by(|a, b| comparator.compare(&a.key, &b.key).is_le());
-    let last = versions.into_iter().last().filter(|_| ascending)?;
-    Some(IndexEntry { key: last.key, handle, first_key: None })
+    before: &[IndexEntry],
+) -> Option<(IndexEntry, Compression)> {
+    let block = Block::read(source, handle, format).ok()?;
+    let versions = block.versions().ok()?;
+    let previous = before.last().map(|entry| entry.key.as_slice());
+    let keys = previous.into_iter().chain(versions.iter().map(|version| version.key.as_slice()));
+    let ascending = keys.is_sorted_by(|a, b| comparator.compare(a, b).is_le());
+    // An index of internal keys looks like a data block, but begins again at the first key and points at what was found.
+    let points_at = |value: &[u8]| {
+        let mut cursor = Cursor::new(value, 0, "sst.bad-index-value");
+        BlockHandle::decode(&mut cursor)
+            .is_ok_and(|target| cursor.is_empty() && before.iter().any(|entry| entry.handle == target))
+    };
+    let index = versions.iter().all(|version| points_at(&version.value));
+    let last = versions.into_iter().last().filter(|_| ascending && !index)?;
+    Some((IndexEntry { key: last.key, handle, first_key: None }, block.compression))
 }
 
 /// The block that begins at `start`, if bytes that check out end it before `end` and within `longest` bytes.
@@ -94,12 +168,11 @@ fn find_end<S: Source + ?Sized>(
     end: u64,
     longest: u64,
     format: &BlockFormat,
+    budget: &mut u64,
 ) -> Option<BlockHandle> {
-    let longest = match format.checksum {
-        ChecksumType::Crc32c | ChecksumType::Xxh3 => longest,
-        // Hashed anew at each candidate.
-        _ => longest.min(LONGEST_GUESS),
-    };
+    // Without an incremental form each possible end costs a pass over all bytes before it.
+    let incremental = matches!(format.checksum, ChecksumType::Crc32c | ChecksumType::Xxh3);
+    let longest = if incremental { longest } else { longest.min(LONGEST_GUESS) };
     let limit = end.min(source.size()).saturating_sub(start).min(longest.saturating_add(TRAILER_SIZE));
     let modifier = context_modifier(format.base_context, start);
     let mut hash = Running::new(format.checksum);
@@ -116,6 +189,11 @@ fn find_end<S: Source + ?Sized>(
                 continue;
             }
             hash.update(bytes.get(fed..at)?);
+            let digest = if incremental { DIGEST_COST } else { at as u64 };
+            *budget = budget.saturating_sub(at.saturating_sub(fed) as u64).saturating_sub(digest);
+            if *budget == 0 {
+                return None;
+            }
             fed = at;
             let stored = stored.iter().rev().fold(0u32, |value, byte| value << 8 | u32::from(*byte));
             if hash.of_block(*kind, bytes.get(..at)?).wrapping_add(modifier) == stored {

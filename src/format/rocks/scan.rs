@@ -4,7 +4,7 @@
 //! may have held, so that those keys can be marked.
 
 use std::cmp::Ordering;
-use std::collections::{BinaryHeap, VecDeque};
+use std::collections::{BTreeSet, BinaryHeap, VecDeque};
 
 use super::db::{Damage, Family, Fault, LiveTable};
 use super::key::{Comparator, MAX_SEQUENCE, Version};
@@ -46,7 +46,12 @@ impl Family {
     /// Every version of every key, in key order and newest first; a damaged block is an `Err` and is passed over. Range
     /// deletions are in [`tombstones`](Self::tombstones).
     pub fn versions(&self) -> Versions<'_> {
-        Versions::new(self)
+        Versions::new(self, self.unflushed.clone(), self.tables.iter())
+    }
+
+    /// The same for some of its tables, by number, and for nothing that is only in a log.
+    pub fn versions_in<'a>(&'a self, tables: &BTreeSet<u64>) -> Versions<'a> {
+        Versions::new(self, Vec::new(), self.tables.iter().filter(|live| tables.contains(&live.file.number)))
     }
 
     /// Every visible key, in order; a damaged block is an `Err` and is passed over.
@@ -112,9 +117,9 @@ pub struct Versions<'a> {
 }
 
 impl<'a> Versions<'a> {
-    fn new(family: &'a Family) -> Self {
-        let log = Input { live: None, block: 0, block_offset: None, versions: family.unflushed.clone().into_iter() };
-        let tables = family.tables.iter().map(|live| Input {
+    fn new(family: &'a Family, unflushed: Vec<Version>, tables: impl Iterator<Item = &'a LiveTable>) -> Self {
+        let log = Input { live: None, block: 0, block_offset: None, versions: unflushed.into_iter() };
+        let tables = tables.map(|live| Input {
             live: Some(live),
             block: 0,
             block_offset: None,

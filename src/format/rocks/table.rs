@@ -9,7 +9,7 @@
 //! on `rocksdb.index`. An index of type 2 has two levels: its blocks are index blocks of the same encoding.
 //!
 //! Every block is read by itself, so a damaged one costs its own keys. If the index is lost the data blocks are found again by
-//! their checksums ([`salvage`](super::salvage)).
+//! their checksums.
 
 use std::cmp::Ordering;
 

@@ -42,7 +42,7 @@ pub struct Manifest {
     pub edits: u64,
     /// Blob files that were added; their values are not read.
     pub blob_files: Vec<u64>,
-    /// What is wrong with it. Any fault but a torn tail makes the set of live files uncertain.
+    /// What is wrong with it; see [`is_complete`](Self::is_complete).
     pub faults: Vec<FormatError>,
     /// Bytes of the log that were passed over.
     pub skipped: u64,
@@ -69,7 +69,13 @@ impl Manifest {
                             group.drain(..).for_each(|(edit, offset)| manifest.apply(edit, offset));
                         }
                     } else {
-                        manifest.drop_group(&mut group);
+                        if let Some((_, start)) = group.first() {
+                            let detail =
+                                format!("{} edits of an atomic group are followed by one outside it", group.len());
+                            let error = FormatError::malformed("rocks-manifest.broken-group", *start, detail);
+                            manifest.faults.push(error);
+                            group.clear();
+                        }
                         manifest.apply(edit, offset);
                     }
                 }
@@ -81,9 +87,11 @@ impl Manifest {
         manifest
     }
 
-    /// Whether the set of live files can be relied on.
+    /// Whether the set of live files can be relied on. What a crash leaves at the end, part of a record or of an atomic group,
+    /// was never in force.
     pub fn is_complete(&self) -> bool {
-        self.edits > 0 && self.faults.iter().all(|fault| fault.code == "rocks-log.torn-tail")
+        let crash = ["rocks-log.torn-tail", "rocks-manifest.incomplete-group"];
+        self.edits > 0 && self.faults.iter().all(|fault| crash.contains(&fault.code))
     }
 
     fn drop_group(&mut self, group: &mut Vec<(VersionEdit, u64)>) {
@@ -95,7 +103,9 @@ impl Manifest {
         }
     }
 
-    fn apply(&mut self, edit: VersionEdit, offset: u64) {
+    /// Takes over an edit, read at this offset or just appended there. The edits of an atomic group come one by one when all
+    /// of them are there.
+    pub fn apply(&mut self, edit: VersionEdit, offset: u64) {
         self.next_file_number = edit.next_file_number.or(self.next_file_number);
         self.last_sequence = edit.last_sequence.or(self.last_sequence);
         self.max_column_family = edit.max_column_family.or(self.max_column_family);

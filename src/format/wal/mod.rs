@@ -38,7 +38,7 @@ const PLAUSIBLE_VERSION: u64 = 255;
 pub struct Header {
     /// The version, 0.
     pub version: u64,
-    /// `wal.version` if that version is impossible. zvec then refuses to open the collection, but the records may be intact.
+    /// `wal.version` if that version cannot be right. zvec then refuses to open the collection, but the records may be intact.
     pub fault: Option<FormatError>,
 }
 
@@ -166,8 +166,8 @@ pub struct Reader<S> {
 impl<S: Source> Reader<S> {
     /// Reads the header.
     ///
-    /// Codes: `wal.empty` (0 bytes), `wal.header-truncated`, `wal.newer`. An impossible version is no error here but
-    /// [`Header::fault`].
+    /// Codes: `wal.empty` (0 bytes), `wal.header-truncated`, `wal.newer`. An impossible version, and one that is followed by a record of
+    /// version 0, is no error here but [`Header::fault`].
     pub fn new(source: S) -> Result<Self> {
         let size = source.size();
         if size == 0 {
@@ -179,16 +179,20 @@ impl<S: Source> Reader<S> {
         }
         let mut window = Window::new(source);
         let version = u64::from_le_bytes(window.array(0)?);
-        let fault = match version {
-            0 => None,
-            1..=PLAUSIBLE_VERSION => {
+        let search_budget = resync::budget(size);
+        let header = Header { version, fault: None };
+        let mut reader = Self { window, header, position: HEADER_LEN, records: 0, search_budget };
+        if version != 0 {
+            // A flipped bit makes a version, too: a log of a newer release would not begin with a record of this one.
+            let of_this_version = size > HEADER_LEN && reader.record(HEADER_LEN)?.is_ok();
+            if !of_this_version && version <= PLAUSIBLE_VERSION {
                 let detail = format!("log version {version}, this build knows version 0");
                 return Err(FormatError::newer("wal.newer", 0, detail));
             }
-            _ => Some(FormatError::malformed("wal.version", 0, format!("log version {version:#x}, expected 0"))),
-        };
-        let search_budget = resync::budget(size);
-        Ok(Self { window, header: Header { version, fault }, position: HEADER_LEN, records: 0, search_budget })
+            let detail = format!("log version {version:#x}, expected 0");
+            reader.header.fault = Some(FormatError::malformed("wal.version", 0, detail));
+        }
+        Ok(reader)
     }
 
     /// The header.

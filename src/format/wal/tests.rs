@@ -86,13 +86,22 @@ fn headers() {
     assert_eq!(fault(b""), ("wal.empty", Kind::Truncated));
     assert_eq!(fault(&[0; 63]), ("wal.header-truncated", Kind::Truncated));
     let mut bytes = MIXED.to_vec();
-    bytes[0] = 1;
-    assert_eq!(fault(&bytes), ("wal.newer", Kind::Newer));
     bytes[7] = 0x80;
     let (records, scan) = read(&bytes);
     assert_eq!(scan.header.fault.unwrap().code, "wal.version");
     assert_eq!((records.len(), scan.end, scan.zvec), (12, End::Clean, ZvecView::Refused));
     assert_eq!(read(&[0; 64]).1.end, End::Clean);
+}
+
+#[test]
+fn a_small_version_is_newer_only_if_the_records_are_not_ours() {
+    let mut bytes = MIXED.to_vec();
+    bytes[0] = 1;
+    assert_eq!(Reader::new(bytes.as_slice()).unwrap().header().fault.as_ref().unwrap().code, "wal.version");
+    assert_eq!(read(&bytes).0.len(), 12, "a flipped bit of the version costs no record");
+    bytes[68] ^= 1;
+    let error = Reader::new(bytes.as_slice()).unwrap_err();
+    assert_eq!((error.code, error.kind), ("wal.newer", Kind::Newer));
 }
 
 #[test]
