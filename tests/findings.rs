@@ -10,7 +10,7 @@ use std::{
 };
 
 /// Literals that look like codes and name something else.
-const NO_CODES: [(&str, &str); 11] = [
+const NO_CODES: [(&str, &str); 12] = [
     ("diskann.key", "segment of a vector file"),
     ("diskann.meta", "segment of a vector file"),
     ("diskann.vector", "segment of a vector file"),
@@ -18,6 +18,7 @@ const NO_CODES: [(&str, &str); 11] = [
     ("ivf.mapping", "segment of a vector file"),
     ("ivf.offsets", "segment of a vector file"),
     ("rocksdb.comparator", "property of a table"),
+    ("rocksdb.compression", "property of a table"),
     ("rocksdb.index", "meta block of a table"),
     ("rocksdb.properties", "meta block of a table"),
     ("rocksdb.stats", "meta block of a table"),

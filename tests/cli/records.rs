@@ -125,8 +125,9 @@ fn wal_dump_of_an_unreadable_log_names_it() {
     let dumped = json_on("wal dump", &fixture.path(), &[]).exits(4);
     assert_eq!(dumped.stdout, "");
     assert!(dumped.stderr.contains("wal.empty 0/5.wal"), "{}", dumped.stderr);
-    let dumped = json_on("wal dump", &Fixture::damaged("wal_version").path(), &[]).exits(6);
-    assert!(dumped.stderr.contains("wal.newer 0/5.wal"), "{}", dumped.stderr);
+    let dumped = json_on("wal dump", &Fixture::damaged("wal_version").path(), &[]).exits(3);
+    assert_eq!(dumped.stdout.lines().count(), 33, "a flipped bit of the version costs no record");
+    assert!(dumped.stderr.contains("wal.version 0/5.wal"), "{}", dumped.stderr);
 }
 
 #[test]

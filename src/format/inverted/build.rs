@@ -34,8 +34,8 @@ pub struct IndexedColumn {
     pub column_type: ColumnType,
     /// `enable_range_optimization`.
     pub range_optimization: bool,
-    /// `enable_extended_wildcard`. zvec up to 0.6.0 leaves it out of the manifest: there, whether an index has the column's
-    /// `$SMRET` family is the only trace of it.
+    /// `enable_extended_wildcard`. zvec up to 0.6.0 leaves it out of the manifest: there, whether an index has the
+    /// column's `$SMRET` family is the only trace of it.
     pub extended_wildcard: bool,
 }
 
@@ -255,5 +255,4 @@ fn wrong(detail: String) -> FormatError {
 }
 
 #[cfg(test)]
-#[path = "build_tests.rs"]
 mod tests;

@@ -1,7 +1,8 @@
 //! Writes forward blocks: rows into batches, batches into a file of either encoding.
 //!
 //! From the same batches an Arrow file comes out byte for byte as zvec writes it. Where a batch ends is the writer's
-//! choice; zvec itself ends it at 4096 rows or earlier, by the memory that its rows take, and reads batches of any length.
+//! choice; zvec itself ends it at 4096 rows or earlier, by the memory that its rows take, and reads batches of any
+//! length.
 
 mod column_builder;
 mod ipc_file;
