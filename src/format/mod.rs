@@ -21,9 +21,11 @@ pub mod proxima;
 pub mod roaring;
 pub mod rocks;
 pub mod schema_file;
+pub mod sink;
 mod source;
 pub mod value;
 pub mod wal;
 
 pub use error::{FormatError, Kind, Result};
+pub use sink::{Sink, SinkError};
 pub use source::{Source, SourceError, read_vec};
