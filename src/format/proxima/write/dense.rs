@@ -1,12 +1,11 @@
 //! The body of a flat dense file: blocks of 32 rows in feature segments. `super::super::flat` has the byte map.
 
 use super::container::{ContainerWriter, Filling, PAGE, SegmentId};
-use super::encode::Encoder;
+use super::encode::{Encoder, Input};
 use super::patch::PatchSink;
 use crate::format::proxima::fault::{align, at};
 use crate::format::proxima::flat::BLOCK_ROWS;
 use crate::format::proxima::rows::NO_KEY;
-use crate::format::value::Value;
 use crate::format::{FormatError, Result};
 
 const FEATURES: &str = "flat.features";
@@ -76,21 +75,21 @@ impl DenseBody {
         })
     }
 
-    /// Adds a row: a vector that `encoder` takes, or none.
+    /// Adds a row: a vector that `encoder` has checked, or none.
     pub(super) fn push<S: PatchSink>(
         &mut self,
         container: &mut ContainerWriter<S>,
         encoder: &mut Encoder,
-        value: Option<&Value>,
+        input: Option<Input>,
     ) -> Result<()> {
         let row = usize::from(self.rows_in_block);
         let too_many = || FormatError::unsupported("proxima.too-large", 0, "more than 2^32 - 1 rows");
         let rows = self.rows.checked_add(1).ok_or_else(too_many)?;
-        let key = match value {
-            Some(value) => {
+        let key = match input {
+            Some(input) => {
                 let start = row * self.element_size;
                 let element = self.block.get_mut(start..start + self.element_size).unwrap_or_default();
-                encoder.dense(value, element)?;
+                encoder.dense(input, element);
                 self.rows.into()
             }
             None => NO_KEY,

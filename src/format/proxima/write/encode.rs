@@ -15,6 +15,7 @@ use half::f16;
 
 use crate::format::proxima::encoding::half_away;
 use crate::format::proxima::fault::at;
+use crate::format::proxima::sparse::Record;
 use crate::format::value::Value;
 use crate::format::{FormatError, Result};
 
@@ -50,6 +51,19 @@ pub(super) enum Form {
     SparseFp16Column,
     /// Sparse FP32 to half precision.
     SparseHalf,
+    /// Elements that are encoded already.
+    Copy,
+    /// Sparse records that are encoded already, with values of this many bytes.
+    SparseCopy(usize),
+}
+
+/// What a row holds.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Input<'a> {
+    /// A vector.
+    Value(&'a Value),
+    /// An element, or a sparse record with or without its padding.
+    Element(&'a [u8]),
 }
 
 /// Encodes the vectors of one file.
@@ -66,8 +80,32 @@ impl Encoder {
         Self { form, cosine, dimension: at(dimension.into()), scratch: Vec::new() }
     }
 
-    /// Whether `value` is of the column's type and dimension.
-    pub(super) fn check(&self, value: &Value) -> Result<()> {
+    /// Whether `input` is what an element of `size` bytes can be made of.
+    pub(super) fn check(&self, input: Input, size: u64) -> Result<()> {
+        let bytes = match input {
+            Input::Value(value) => return self.check_value(value),
+            Input::Element(bytes) => bytes,
+        };
+        if let Some(unit) = self.sparse_unit() {
+            return Record::parse(bytes, 0, unit).map(drop);
+        }
+        if bytes.len() as u64 == size {
+            return Ok(());
+        }
+        let detail = format!("an element of {} bytes, {size} expected", bytes.len());
+        Err(FormatError::malformed(NO_VALUE, 0, detail))
+    }
+
+    fn sparse_unit(&self) -> Option<usize> {
+        match self.form {
+            Form::SparseFp32 => Some(4),
+            Form::SparseFp16Column | Form::SparseHalf => Some(2),
+            Form::SparseCopy(unit) => Some(unit),
+            _ => None,
+        }
+    }
+
+    fn check_value(&self, value: &Value) -> Result<()> {
         let (kind, found) = match (self.form, value) {
             (Form::Fp16Column, Value::F16s(values)) => ("FP16", Some(values.len())),
             (Form::Fp16Column, _) => ("FP16", None),
@@ -77,6 +115,7 @@ impl Encoder {
             (Form::SparseFp16Column, Value::SparseF16(values)) => return ascending(values),
             (Form::SparseFp32 | Form::SparseHalf, _) => ("sparse FP32", None),
             (Form::SparseFp16Column, _) => ("sparse FP16", None),
+            (Form::Copy | Form::SparseCopy(_), _) => ("encoded", None),
             (_, Value::F32s(values)) => ("FP32", Some(values.len())),
             _ => ("FP32", None),
         };
@@ -88,10 +127,13 @@ impl Encoder {
         Err(FormatError::malformed(NO_VALUE, 0, detail))
     }
 
-    /// Encodes a dense vector into `out`, the bytes of one element.
-    pub(super) fn dense(&mut self, value: &Value, out: &mut [u8]) -> Result<()> {
-        self.check(value)?;
+    /// Encodes a dense vector that has passed the check into `out`, the bytes of one element.
+    pub(super) fn dense(&mut self, input: Input, out: &mut [u8]) {
         let mut out = Out(out);
+        let value = match input {
+            Input::Value(value) => value,
+            Input::Element(bytes) => return out.put(bytes),
+        };
         match (self.form, value) {
             (Form::Int8Column, Value::I8s(values)) => values.iter().for_each(|value| out.put(&value.to_le_bytes())),
             (Form::Fp16Column, Value::F16s(values)) => fp16_column(values, self.cosine, &mut out),
@@ -105,7 +147,6 @@ impl Encoder {
             // Ruled out by the check.
             _ => {}
         }
-        Ok(())
     }
 
     fn floats(&self, vector: &mut [f32], out: &mut Out) {
@@ -147,13 +188,11 @@ impl Encoder {
         }
     }
 
-    /// Appends the record of a sparse vector to `out`, without padding, and returns its number of non-zeros.
-    pub(super) fn sparse(&self, value: &Value, out: &mut Vec<u8>) -> Result<u32> {
-        self.check(value)?;
-        match value {
-            Value::SparseF32(values) => {
-                let indices = || values.iter().map(|(index, _)| *index);
-                let count = sparse_head(indices, out)?;
+    /// Appends the record of a sparse vector that has passed the check to `out`, and returns its number of non-zeros.
+    pub(super) fn sparse(&self, input: Input, out: &mut Vec<u8>) -> Result<u32> {
+        match input {
+            Input::Value(Value::SparseF32(values)) => {
+                let count = sparse_head(|| values.iter().map(|(index, _)| *index), out)?;
                 let values: Vec<f32> = values.iter().map(|(_, value)| *value).collect();
                 if self.form == Form::SparseHalf {
                     out.extend(to_halves(&values).flat_map(f16::to_le_bytes));
@@ -162,13 +201,18 @@ impl Encoder {
                 }
                 Ok(count)
             }
-            Value::SparseF16(values) => {
+            Input::Value(Value::SparseF16(values)) => {
                 let count = sparse_head(|| values.iter().map(|(index, _)| *index), out)?;
                 out.extend(values.iter().flat_map(|(_, value)| value.to_le_bytes()));
                 Ok(count)
             }
+            Input::Element(bytes) => {
+                let record = Record::parse(bytes, 0, self.sparse_unit().unwrap_or(4))?;
+                out.extend(bytes.iter().take(at(record.used)));
+                number(record.indices().len())
+            }
             // Ruled out by the check.
-            _ => Ok(0),
+            Input::Value(_) => Ok(0),
         }
     }
 }
@@ -279,9 +323,6 @@ fn sparse_head<I: Iterator<Item = u32>>(indices: impl Fn() -> I, out: &mut Vec<u
             _ => groups.push((index >> 16, 1)),
         }
     }
-    let number = |count: usize| {
-        u32::try_from(count).map_err(|_| FormatError::unsupported("sparse.too-large", 0, "2^32 non-zeros or more"))
-    };
     let count = number(indices().count())?;
     out.extend(count.to_le_bytes());
     out.extend(number(groups.len())?.to_le_bytes());
@@ -290,4 +331,8 @@ fn sparse_head<I: Iterator<Item = u32>>(indices: impl Fn() -> I, out: &mut Vec<u
     // The low half.
     out.extend(indices().flat_map(|index| (index as u16).to_le_bytes()));
     Ok(count)
+}
+
+fn number(count: usize) -> Result<u32> {
+    u32::try_from(count).map_err(|_| FormatError::unsupported("sparse.too-large", 0, "2^32 non-zeros or more"))
 }

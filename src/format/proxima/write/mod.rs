@@ -24,7 +24,7 @@ pub use plan::{ColumnPlan, FilePlan};
 
 use self::container::ContainerWriter;
 use self::dense::DenseBody;
-use self::encode::Encoder;
+use self::encode::{Encoder, Input};
 use self::sparse::SparseBody;
 use crate::format::Result;
 use crate::format::value::Value;
@@ -96,6 +96,7 @@ enum Body {
 pub struct FlatWriter<S> {
     container: ContainerWriter<S>,
     encoder: Encoder,
+    element_size: u64,
     body: Body,
     created: u64,
     rows: u64,
@@ -112,27 +113,43 @@ impl<S: PatchSink> FlatWriter<S> {
             true => Body::Sparse(Box::new(SparseBody::new(&mut container, &index_meta)?)),
             false => Body::Dense(Box::new(DenseBody::new(&mut container, index_meta, plan.meta.element_size())?)),
         };
-        let encoder = plan.encoder.clone();
-        Ok(Self { container, encoder, body, created: options.created, rows: 0, nulls: 0 })
+        Ok(Self {
+            container,
+            encoder: plan.encoder.clone(),
+            element_size: plan.meta.element_size(),
+            body,
+            created: options.created,
+            rows: 0,
+            nulls: 0,
+        })
     }
 
     /// Adds the next row: a vector of the column's own type (`F32s`, `F16s`, `I8s`, `SparseF32`, `SparseF16`), or none.
     pub fn push(&mut self, value: Option<&Value>) -> Result<()> {
-        match value.filter(|value| **value != Value::Null) {
-            None => self.nulls += 1,
-            Some(value) => {
-                self.encoder.check(value)?;
-                let nulls = std::mem::take(&mut self.nulls);
-                match &mut self.body {
-                    Body::Dense(body) => {
-                        for _ in 0..nulls {
-                            body.push(&mut self.container, &mut self.encoder, None)?;
-                        }
-                        body.push(&mut self.container, &mut self.encoder, Some(value))?;
-                    }
-                    Body::Sparse(body) => body.push(&mut self.container, &mut self.encoder, nulls, value)?,
+        self.add(value.filter(|value| **value != Value::Null).map(Input::Value))
+    }
+
+    /// Adds the next row with the bytes of an element or sparse record as another file with this `IndexMeta` has them.
+    pub fn push_element(&mut self, element: Option<&[u8]>) -> Result<()> {
+        self.add(element.map(Input::Element))
+    }
+
+    fn add(&mut self, input: Option<Input>) -> Result<()> {
+        let Some(input) = input else {
+            self.nulls += 1;
+            self.rows += 1;
+            return Ok(());
+        };
+        self.encoder.check(input, self.element_size)?;
+        let nulls = std::mem::take(&mut self.nulls);
+        match &mut self.body {
+            Body::Dense(body) => {
+                for _ in 0..nulls {
+                    body.push(&mut self.container, &mut self.encoder, None)?;
                 }
+                body.push(&mut self.container, &mut self.encoder, Some(input))?;
             }
+            Body::Sparse(body) => body.push(&mut self.container, &self.encoder, nulls, input)?,
         }
         self.rows += 1;
         Ok(())

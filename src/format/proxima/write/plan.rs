@@ -24,6 +24,7 @@
 use serde_json::{Map, Value as Json, json};
 
 use super::encode::{Encoder, Form};
+use crate::format::proxima::fault::at;
 use crate::format::proxima::{DataType, IndexMeta};
 use crate::format::schema_file::{Metric, Quantize, VectorField, VectorIndex, VectorType};
 use crate::format::{FormatError, Result};
@@ -34,6 +35,16 @@ pub struct FilePlan {
     /// Its `IndexMeta`.
     pub meta: IndexMeta,
     pub(super) encoder: Encoder,
+}
+
+impl FilePlan {
+    /// A file whose elements are copied from another one, with that one's `IndexMeta`: rows come by
+    /// [`push_element`](super::FlatWriter::push_element).
+    pub fn copying(meta: IndexMeta) -> Self {
+        let form = if meta.sparse { Form::SparseCopy(at(meta.unit_size.into())) } else { Form::Copy };
+        let encoder = Encoder::new(form, false, 0);
+        Self { meta, encoder }
+    }
 }
 
 /// The files of a column.

@@ -1,12 +1,11 @@
 //! The body of a flat sparse file: records in data chunks, their places in offset chunks. `super::super::flat_sparse` has the byte map.
 
 use super::container::{ContainerWriter, Filling, SegmentId};
-use super::encode::Encoder;
+use super::encode::{Encoder, Input};
 use super::patch::PatchSink;
 use crate::format::proxima::fault::align;
 use crate::format::proxima::rows::NO_KEY;
 use crate::format::proxima::sparse::ALIGNMENT;
-use crate::format::value::Value;
 use crate::format::{FormatError, Result};
 
 const DATA: &str = "bruteforce_sparse_streamer_data_";
@@ -89,12 +88,12 @@ impl SparseBody {
     pub(super) fn push<S: PatchSink>(
         &mut self,
         container: &mut ContainerWriter<S>,
-        encoder: &mut Encoder,
+        encoder: &Encoder,
         nulls: u64,
-        value: &Value,
+        input: Input,
     ) -> Result<()> {
         self.record.clear();
-        let added = encoder.sparse(value, &mut self.record)?;
+        let added = encoder.sparse(input, &mut self.record)?;
         let length = align(self.record.len() as u64, ALIGNMENT);
         if length > DATA_CHUNK.into() {
             let detail = format!("a sparse vector of {length} bytes, {DATA_CHUNK} is the most");
