@@ -3,8 +3,10 @@
 use super::container::{ContainerWriter, Filling, PAGE, SegmentId};
 use super::encode::{Encoder, Input};
 use super::patch::PatchSink;
+use super::plan::FilePlan;
 use crate::format::proxima::fault::{align, at};
 use crate::format::proxima::flat::BLOCK_ROWS;
+use crate::format::proxima::rotation;
 use crate::format::proxima::rows::NO_KEY;
 use crate::format::{FormatError, Result};
 
@@ -14,8 +16,6 @@ const SEGMENT: u64 = 4 << 20;
 /// A block is held in memory; vectors are far below what makes one this large.
 const MAX_BLOCK: u64 = 256 << 20;
 const TRAILER: u64 = 16;
-/// Flushes that led to the file.
-const REVISION: u64 = 1;
 
 /// Writes blocks as rows come in.
 #[derive(Debug)]
@@ -39,11 +39,8 @@ pub(super) struct DenseBody {
 
 impl DenseBody {
     /// Reserves everything that stands before the blocks.
-    pub(super) fn new<S: PatchSink>(
-        container: &mut ContainerWriter<S>,
-        index_meta: Vec<u8>,
-        element_size: u64,
-    ) -> Result<Self> {
+    pub(super) fn new<S: PatchSink>(container: &mut ContainerWriter<S>, plan: &FilePlan) -> Result<Self> {
+        let (index_meta, element_size) = (plan.meta.to_bytes()?, plan.meta.element_size());
         let block_size = element_size
             .checked_add(8)
             .and_then(|row| row.checked_mul(BLOCK_ROWS)?.checked_add(TRAILER))
@@ -57,6 +54,9 @@ impl DenseBody {
         let meta = container.reserve("flat.linear_meta", 128 + index_meta.len() as u64)?;
         container.add("IndexMeta", &index_meta, 0, false)?;
         let head = container.reserve("flat.linear_list_head", PAGE)?;
+        if let Some(rotation) = &plan.rotation {
+            container.add(rotation::SEGMENT, rotation, 0, true)?;
+        }
         Ok(Self {
             index_meta,
             meta,
@@ -156,7 +156,9 @@ impl DenseBody {
     fn linear_meta(&self, created: u64, updated: u64, body_size: u64) -> Vec<u8> {
         // Both sizes are below 4 GiB: see `new`, and IndexMeta is some kilobytes.
         let (segment_size, meta_size) = (self.segment_size as u32, self.index_meta.len() as u32);
-        let mut out: Vec<u8> = [created, updated, REVISION].iter().flat_map(|value| value.to_le_bytes()).collect();
+        // zvec counts the flushes that found rows.
+        let revision = u64::from(self.rows > 0);
+        let mut out: Vec<u8> = [created, updated, revision].iter().flat_map(|value| value.to_le_bytes()).collect();
         out.extend(self.segments.to_le_bytes());
         out.extend(segment_size.to_le_bytes());
         out.resize(64, 0);

@@ -4,7 +4,8 @@
 //! norm of f32 (COSINE)    four sums, v[i]² into sum i mod 4; then (s0 + s2) + (s1 + s3); then the root. All in f32, products rounded
 //! norm of an FP16 column  one sum in order, in f32
 //! unit vector             v / norm, a division per component; a vector whose norm is 0 or no number stays as it is
-//! f32 to f16              whole groups of 8: ties to even; what is left of the vector: ties away from zero. FP16 column: always away
+//! f32 to f16              whole groups of 8: ties to even (a processor with F16C does those); what is left of the vector: ties away
+//!                         from zero. FP16 column: always away. Storage as FP16 (`flat_data_type`): before and after normalisation
 //! INT8, INT4              scale = 254 or 15 / max(max − min, ε), bias = −min·scale − 127 or 8, r = round(v·scale + bias), half away
 //!                         from zero; the code is the low byte or nibble of r as i32 (r leaves the range when v is far larger than max − min);
 //!                         1/scale, −bias/scale, Σr, Σr² in order in f32; INT8: Σcode as i32; INT4 of IP and COSINE: 0 for Σr²

@@ -108,10 +108,9 @@ impl<S: PatchSink> FlatWriter<S> {
     /// Begins a file at the end of `sink`, which should be empty.
     pub fn new(plan: &FilePlan, sink: S, options: &FileOptions) -> Result<Self> {
         let mut container = ContainerWriter::new(sink, options)?;
-        let index_meta = plan.meta.to_bytes()?;
         let body = match plan.meta.sparse {
-            true => Body::Sparse(Box::new(SparseBody::new(&mut container, &index_meta)?)),
-            false => Body::Dense(Box::new(DenseBody::new(&mut container, index_meta, plan.meta.element_size())?)),
+            true => Body::Sparse(Box::new(SparseBody::new(&mut container, plan)?)),
+            false => Body::Dense(Box::new(DenseBody::new(&mut container, plan)?)),
         };
         Ok(Self {
             container,

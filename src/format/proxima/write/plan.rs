@@ -35,15 +35,16 @@ pub struct FilePlan {
     /// Its `IndexMeta`.
     pub meta: IndexMeta,
     pub(super) encoder: Encoder,
+    /// The segment [`SEGMENT`](crate::format::proxima::rotation::SEGMENT).
+    pub(super) rotation: Option<Vec<u8>>,
 }
 
 impl FilePlan {
-    /// A file whose elements are copied from another one, with that one's `IndexMeta`: rows come by
-    /// [`push_element`](super::FlatWriter::push_element).
-    pub fn copying(meta: IndexMeta) -> Self {
+    /// A file whose elements are copied from another one, with that one's `IndexMeta` and, if it has one, the data of its segment
+    /// [`SEGMENT`](crate::format::proxima::rotation::SEGMENT): rows come by [`push_element`](super::FlatWriter::push_element).
+    pub fn copying(meta: IndexMeta, rotation: Option<Vec<u8>>) -> Self {
         let form = if meta.sparse { Form::SparseCopy(at(meta.unit_size.into())) } else { Form::Copy };
-        let encoder = Encoder::new(form, false, 0);
-        Self { meta, encoder }
+        Self { meta, encoder: Encoder::new(form, false, 0), rotation }
     }
 }
 
@@ -272,7 +273,7 @@ impl Planner<'_> {
             size: 0,
         };
         meta.size = meta.to_bytes()?.len() as u64;
-        Ok(FilePlan { meta, encoder: Encoder::new(form, self.cosine(), dimension) })
+        Ok(FilePlan { meta, encoder: Encoder::new(form, self.cosine(), dimension), rotation: None })
     }
 }
 

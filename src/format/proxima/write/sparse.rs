@@ -3,6 +3,7 @@
 use super::container::{ContainerWriter, Filling, SegmentId};
 use super::encode::{Encoder, Input};
 use super::patch::PatchSink;
+use super::plan::FilePlan;
 use crate::format::proxima::fault::align;
 use crate::format::proxima::rows::NO_KEY;
 use crate::format::proxima::sparse::ALIGNMENT;
@@ -69,10 +70,11 @@ pub(super) struct SparseBody {
 
 impl SparseBody {
     /// Reserves everything that stands before the chunks.
-    pub(super) fn new<S: PatchSink>(container: &mut ContainerWriter<S>, index_meta: &[u8]) -> Result<Self> {
+    pub(super) fn new<S: PatchSink>(container: &mut ContainerWriter<S>, plan: &FilePlan) -> Result<Self> {
+        let index_meta = plan.meta.to_bytes()?;
         let meta = container.reserve("bruteforce_sparse_meta", 32)?;
         let streamer = container.reserve("bruteforce_sparse_streamer_meta", 16)?;
-        container.add("IndexMeta", index_meta, align(index_meta.len() as u64, META_ROOM), true)?;
+        container.add("IndexMeta", &index_meta, align(index_meta.len() as u64, META_ROOM), true)?;
         Ok(Self {
             meta,
             streamer,
@@ -131,7 +133,9 @@ impl SparseBody {
     ) -> Result<()> {
         self.data.flush(container)?;
         self.offsets.flush(container)?;
-        container.trim_last();
+        if self.rows > 0 {
+            container.trim_last();
+        }
         let mut meta: Vec<u8> = [created, updated].iter().flat_map(|value| value.to_le_bytes()).collect();
         meta.extend(self.rows.to_le_bytes());
         meta.extend(self.non_zeros.to_le_bytes());
