@@ -10,10 +10,11 @@ use std::{
 };
 
 /// Literals that look like codes and name something else.
-const NO_CODES: [(&str, &str); 12] = [
+const NO_CODES: [(&str, &str); 13] = [
     ("diskann.key", "segment of a vector file"),
     ("diskann.meta", "segment of a vector file"),
     ("diskann.vector", "segment of a vector file"),
+    ("flat.features", "segment of a vector file"),
     ("hc.keys", "segment of a vector file"),
     ("ivf.mapping", "segment of a vector file"),
     ("ivf.offsets", "segment of a vector file"),

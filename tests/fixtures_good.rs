@@ -4,9 +4,9 @@ mod truth;
 
 use std::path::{Path, PathBuf};
 
-use serde_json::{Value as Json, value::RawValue};
+use serde_json::Value as Json;
 use truth::{
-    Column, Doc, Docs, Item, Strictness, Writer,
+    Doc, Docs, Item, Strictness,
     archive::{archives, check_all, name_of, unpack},
 };
 
@@ -51,13 +51,8 @@ fn exports_are_true(folder: &Path) -> Result<Vec<String>, String> {
     // What JSON lines say is right by now, so that nothing has to be forgiven here.
     let rows = truth::parquet::read(&parquet)?;
     let differs = |line: String| format!("parquet (as zvecctl) is not what JSON lines say (as zvec): {line}");
-    wrong.extend(truth::differences(&export.docs, &rows, &exact(&columns), strictness).into_iter().map(differs));
+    wrong.extend(truth::differences(&export.docs, &rows, &truth::exact(&columns), strictness).into_iter().map(differs));
     Ok(wrong)
-}
-
-fn exact(columns: &std::collections::BTreeMap<String, Column>) -> std::collections::BTreeMap<String, Column> {
-    let exact = |column: &Column| Column { cosine: false, ..column.clone() };
-    columns.iter().map(|(name, column)| (name.clone(), exact(column))).collect()
 }
 
 /// `docs get` of the first, the last and some documents between, of one that never was, and of all of these at once.
@@ -70,64 +65,9 @@ fn single_documents_are_true(folder: &Path) -> Result<Vec<String>, String> {
         exported.keys().step_by(step).chain(exported.keys().next_back()).map(String::as_str).collect();
     ids.retain(|id| !id.starts_with('-'));
     ids.push("no such document");
-    let mut wrong = get(&collection, &columns, &ids, &exported)?;
+    let mut wrong = truth::get_differences(&collection, &columns, &ids, &exported)?;
     if let Some(id) = ids.first() {
-        wrong.extend(get(&collection, &columns, &[id], &exported)?);
-    }
-    Ok(wrong)
-}
-
-fn get(
-    collection: &Path,
-    columns: &std::collections::BTreeMap<String, Column>,
-    ids: &[&str],
-    exported: &Docs,
-) -> Result<Vec<String>, String> {
-    #[derive(serde::Deserialize)]
-    struct Report {
-        data: Data,
-        exit_code: i32,
-    }
-    #[derive(serde::Deserialize)]
-    struct Data {
-        documents: Vec<Lookup>,
-    }
-    #[derive(serde::Deserialize)]
-    struct Lookup {
-        id: String,
-        state: String,
-        document: Option<Box<RawValue>>,
-    }
-
-    let collection = collection.to_str().ok_or("a path that is text")?;
-    let arguments = ["--format", "json", "docs", "get", collection].into_iter().chain(ids.iter().copied());
-    let (last, first) =
-        arguments.collect::<Vec<_>>().split_last().map(|(last, first)| (*last, first.to_vec())).ok_or("")?;
-    let output = truth::zvecctl(first, Path::new(last));
-    let report: Report = serde_json::from_slice(&output.stdout).map_err(|error| error.to_string())?;
-    let mut wrong = Vec::new();
-    let found: Vec<_> = report.data.documents.iter().map(|lookup| lookup.id.as_str()).collect();
-    if found != ids {
-        wrong.push(format!("asked for {ids:?}, answered {found:?}"));
-    }
-    for lookup in report.data.documents {
-        let (state, expected) = match exported.get(&lookup.id) {
-            Some(doc) => ("found", doc.clone()),
-            None => ("absent", Doc::new()),
-        };
-        if lookup.state != state {
-            wrong.push(format!("{}: {} instead of {state}", lookup.id, lookup.state));
-        }
-        let doc = match &lookup.document {
-            Some(raw) => truth::parse_doc(raw.get(), columns, Writer::Zvecctl)?.1,
-            None => Doc::new(),
-        };
-        let lines = truth::differences_of(&lookup.id, &expected, &doc, &exact(columns), Strictness::Stored);
-        wrong.extend(lines.into_iter().map(|line| format!("docs get (as zvecctl) is not export (as zvec): {line}")));
-    }
-    let exit = i32::from(ids.iter().any(|id| !exported.contains_key(*id)));
-    if report.exit_code != exit || output.status.code() != Some(exit) {
-        wrong.push(format!("exit {} ({}) instead of {exit}", report.exit_code, output.status));
+        wrong.extend(truth::get_differences(&collection, &columns, &[id], &exported)?);
     }
     Ok(wrong)
 }
@@ -190,4 +130,30 @@ fn a_changed_value_is_a_difference() {
     assert_eq!(count(&docs), 1);
     docs.insert("another".into(), Doc::new());
     assert_eq!(count(&docs), 2);
+}
+
+/// `docs get` once read every block of the collection for one document: slowly, and with complaints about files that have nothing to do with it.
+#[test]
+fn a_single_document_is_found_without_the_blocks_that_do_not_hold_it() {
+    let archive = archives(GOOD).into_iter().find(|path| name_of(path) == "0.8.0_many_flushes");
+    let folder = unpack(&archive.expect("the archive is there"));
+    let collection = folder.path().join("collection");
+    let get = || {
+        let path = collection.to_str().expect("a path that is text");
+        let output = truth::zvecctl(["--format", "json", "docs", "get", path], Path::new("doc_00000"));
+        serde_json::from_slice::<Json>(&output.stdout).expect("JSON")
+    };
+    let before = get();
+    let origin = before["data"]["documents"][0]["origin"].as_str().expect("an origin").to_owned();
+    let mut damaged = 0;
+    for entry in std::fs::read_dir(collection.join("0")).expect("a segment") {
+        let path = entry.expect("an entry").path();
+        let name = path.file_name().expect("a name").to_string_lossy().into_owned();
+        if name.starts_with("scalar.") && name.ends_with(".ipc") && !origin.contains(&name) {
+            std::fs::write(&path, "no block at all").expect("writable");
+            damaged += 1;
+        }
+    }
+    assert_eq!(damaged, 3, "four flushes make four blocks");
+    assert_eq!(get(), before);
 }

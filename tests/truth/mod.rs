@@ -326,3 +326,65 @@ fn ulp_of_half(value: f32) -> f64 {
     let exponent = f64::from(value.abs()).log2().floor().max(-14.0);
     (exponent - 10.0).exp2()
 }
+
+/// The same columns without any tolerance.
+pub fn exact(columns: &BTreeMap<String, Column>) -> BTreeMap<String, Column> {
+    let exact = |column: &Column| Column { cosine: false, ..column.clone() };
+    columns.iter().map(|(name, column)| (name.clone(), exact(column))).collect()
+}
+
+/// What `docs get` of `ids` says other than `export` did.
+pub fn get_differences(
+    collection: &Path,
+    columns: &BTreeMap<String, Column>,
+    ids: &[&str],
+    exported: &Docs,
+) -> Result<Vec<String>, String> {
+    #[derive(serde::Deserialize)]
+    struct Report {
+        data: Data,
+        exit_code: i32,
+    }
+    #[derive(serde::Deserialize)]
+    struct Data {
+        documents: Vec<Lookup>,
+    }
+    #[derive(serde::Deserialize)]
+    struct Lookup {
+        id: String,
+        state: String,
+        document: Option<Box<RawValue>>,
+    }
+
+    let collection = collection.to_str().ok_or("a path that is text")?;
+    let arguments = ["--format", "json", "docs", "get", collection].into_iter().chain(ids.iter().copied());
+    let (last, first) =
+        arguments.collect::<Vec<_>>().split_last().map(|(last, first)| (*last, first.to_vec())).ok_or("")?;
+    let output = zvecctl(first, Path::new(last));
+    let report: Report = serde_json::from_slice(&output.stdout).map_err(|error| error.to_string())?;
+    let mut wrong = Vec::new();
+    let found: Vec<_> = report.data.documents.iter().map(|lookup| lookup.id.as_str()).collect();
+    if found != ids {
+        wrong.push(format!("asked for {ids:?}, answered {found:?}"));
+    }
+    for lookup in report.data.documents {
+        let (state, expected) = match exported.get(&lookup.id) {
+            Some(doc) => ("found", doc.clone()),
+            None => ("absent", Doc::new()),
+        };
+        if lookup.state != state {
+            wrong.push(format!("{}: {} instead of {state}", lookup.id, lookup.state));
+        }
+        let doc = match &lookup.document {
+            Some(raw) => parse_doc(raw.get(), columns, Writer::Zvecctl)?.1,
+            None => Doc::new(),
+        };
+        let lines = differences_of(&lookup.id, &expected, &doc, &exact(columns), Strictness::Stored);
+        wrong.extend(lines.into_iter().map(|line| format!("docs get (as zvecctl) is not export (as zvec): {line}")));
+    }
+    let exit = i32::from(ids.iter().any(|id| !exported.contains_key(*id)));
+    if report.exit_code != exit || output.status.code() != Some(exit) {
+        wrong.push(format!("exit {} ({}) instead of {exit}", report.exit_code, output.status));
+    }
+    Ok(wrong)
+}

@@ -19,7 +19,8 @@
 //! 40 24 bytes zero                                  112 u64 next header, absolute; 0 = none (streamer)
 //!                                                   120 u64 streamer: content offset + content size; packed: file size
 //!
-//! segment table: 32-byte entries from the front, NUL-terminated ids anywhere behind them, free space zero
+//! segment table: 32-byte entries from the front, NUL-terminated ids anywhere behind them (zvec: streamer from the back,
+//! packed right behind the entries), free space zero
 //!  0 u32 id offset in the table area | 4 u32 data CRC, 0 = none | 8 u64 data offset in the content
 //! 16 u64 data size | 24 u64 padding size            data + padding = capacity
 //! ```

@@ -459,12 +459,14 @@ fn halves(bytes: &[u8]) -> impl Iterator<Item = f16> {
     words(bytes).map(f16::from_le_bytes)
 }
 
-/// `value` in half precision, ties away from zero as zvec rounds them (all 18 ties in real files; below the normal range, where none
-/// was met, ties go to even).
-fn half_away(value: f32) -> f16 {
-    let bits = value.to_bits();
-    let tie = bits & 0x1fff == 0x1000;
-    f16::from_f32(if tie && value.abs() >= f32::from(f16::MIN_POSITIVE) { f32::from_bits(bits + 1) } else { value })
+/// `value` in half precision, ties away from zero, as zvec's scalar conversion rounds (every tie tried, below the normal range too).
+pub(super) fn half_away(value: f32) -> f16 {
+    let even = f16::from_f32(value);
+    let above = f16::from_bits(even.to_bits().wrapping_add(1));
+    let (low, high) = (even.to_f32().abs(), above.to_f32().abs());
+    // Both differences are exact. An `even` that was rounded away from zero already is above the value.
+    let tie = high.is_finite() && low < value.abs() && value.abs() - low == high - value.abs();
+    if tie { above } else { even }
 }
 
 fn nibbles(bytes: &[u8]) -> impl Iterator<Item = u8> {

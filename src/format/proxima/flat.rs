@@ -8,6 +8,7 @@
 //!  64 u32 64 + len(IndexMeta) | u32 rows | u64 Σ capacity of the feature segments | u32 lists, 1 | u32 rows per block, 32
 //!     u32 block size | u32 blocks | u32 len(IndexMeta) | 28 bytes zero
 //! 128 a copy of IndexMeta
+//!   revision: flushes and merges that found rows, so 1 in most files
 //!
 //! block                                                        0.1.0
 //!   32 elements | 32 u64 keys | zeros                          the same

@@ -63,6 +63,22 @@ impl DataType {
         }
     }
 
+    /// The number in the file.
+    pub fn number(self) -> u32 {
+        match self {
+            Self::Fp16 => 1,
+            Self::Fp32 => 2,
+            Self::Fp64 => 3,
+            Self::Int8 => 4,
+            Self::Int16 => 5,
+            Self::Int4 => 6,
+            Self::Binary32 => 7,
+            Self::Binary64 => 8,
+            Self::Uint8 => 9,
+            Self::Unknown(other) => other,
+        }
+    }
+
     /// The name zvec gives it.
     pub fn name(self) -> &'static str {
         match self {
@@ -132,6 +148,35 @@ impl IndexMeta {
         }
         let (attachment, size) = attachment(bytes, base, offset, length)?;
         Ok(Self { header_size, sparse, major_order, data_type, dimension, unit_size, extra, attachment, size })
+    }
+
+    /// Encodes it; what [`IndexMeta::parse`] reads. The attachment keeps its order of keys.
+    pub fn to_bytes(&self) -> Result<Vec<u8>> {
+        let text = match self.attachment.is_empty() {
+            true => Vec::new(),
+            false => serde_json::to_vec(&self.attachment).map_err(|error| {
+                FormatError::malformed("index-meta.bad-attachment", 0, format!("the attachment is not JSON: {error}"))
+            })?,
+        };
+        let length = u32::try_from(text.len())
+            .map_err(|_| FormatError::unsupported("index-meta.bad-attachment", 0, "an attachment above 4 GiB"))?;
+        let header = HEADER_SIZE as u32;
+        let fields = [
+            header,
+            if self.sparse { 2 } else { 1 },
+            self.major_order,
+            self.data_type.number(),
+            self.dimension,
+            self.unit_size,
+            0,
+            if text.is_empty() { 0 } else { header },
+            length,
+            self.extra,
+        ];
+        let mut out: Vec<u8> = fields.iter().flat_map(|field| field.to_le_bytes()).collect();
+        out.resize(at(HEADER_SIZE), 0);
+        out.extend(text);
+        Ok(out)
     }
 
     /// Bytes of one dense element: components and extra.

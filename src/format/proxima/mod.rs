@@ -15,6 +15,8 @@
 //! The key of a row is its number in the block, 0, 1, 2, …, not a document id. Rows are addressed here by key
 //! ([`VectorFile::read_row`]) or by stored position ([`VectorFile::record`]); both are the same but in packed kinds. Nothing is loaded
 //! whole: rows are read through a [`RowReader`] that fetches ahead while the walk is in order.
+//!
+//! [`write`] writes the flat kinds, which is what a block is until `optimize`.
 
 pub mod container;
 pub mod diskann;
@@ -36,6 +38,7 @@ pub mod sparse;
 #[cfg(test)]
 mod tests;
 mod window;
+pub mod write;
 
 use std::sync::{Arc, OnceLock};
 

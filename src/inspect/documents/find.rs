@@ -1,14 +1,20 @@
 //! Finding single documents by primary key.
 
-use std::{collections::HashMap, ops::ControlFlow};
+use std::{
+    collections::{BTreeSet, HashMap},
+    ops::ControlFlow,
+};
 
 use crate::{
-    format::forward::{DOC_ID_COLUMN, UID_COLUMN},
-    report::Finding,
+    format::{
+        forward::{DOC_ID_COLUMN, UID_COLUMN, value_at},
+        value::Value,
+    },
+    report::{Finding, Loss},
 };
 
 use super::{
-    super::{idmap::Mapped, view::segments_of},
+    super::{SegmentRef, findings::losing, idmap::Mapped, view::segments_of},
     Document, Documents,
     forward::BlockReader,
     segment::SegmentReader,
@@ -78,9 +84,7 @@ impl Documents<'_> {
                 None => {
                     let detail = format!("the id map gives document {id}, which no readable forward row has");
                     self.findings.add(
-                        Finding::error("idmap.dangling", detail)
-                            .at(&self.id_map.path)
-                            .loses(crate::report::Loss::Possible, Some(1)),
+                        Finding::error("idmap.dangling", detail).at(&self.id_map.path).loses(Loss::Possible, Some(1)),
                     );
                     Found::Unreadable(Some(*id))
                 }
@@ -108,42 +112,81 @@ impl Documents<'_> {
         }
     }
 
-    /// Reads the documents with the given ids, and the live ones with the given keys.
+    /// Reads the documents with the given ids, and the live ones with the given keys. Only batches that hold one of them are decoded,
+    /// and of others at most the id column.
     fn collect(&mut self, ids: &[u64], pks: &[&[u8]], into: &mut HashMap<u64, Document>) {
-        let mut wanted: std::collections::HashSet<u64> = ids.iter().copied().collect();
-        for segment in segments_of(self.manifest) {
-            let holds = self.ids_in(segment, &mut wanted, pks);
-            if holds.is_empty() {
-                continue;
-            }
-            let deleted = &self.deleted;
-            let mut reader = SegmentReader::open(self.view, segment, &self.fields, &self.snapshot, &self.findings);
-            let is_wanted = |id: u64| holds.contains(&id).then(|| deleted.contains(id));
-            let flow = reader.each(&is_wanted, &mut |document| {
-                into.insert(document.doc_id, document);
-                ControlFlow::Continue(())
-            });
-            debug_assert!(flow.is_continue());
-        }
         let flow = self.each_of_wal(&mut |document| {
-            if wanted.contains(&document.doc_id) || pks.contains(&document.pk.as_slice()) {
+            if ids.contains(&document.doc_id) || pks.contains(&document.pk.as_slice()) {
                 into.insert(document.doc_id, document);
             }
             ControlFlow::Continue(())
         });
         debug_assert!(flow.is_continue());
+
+        let mut wanted: BTreeSet<u64> = ids.iter().copied().filter(|id| !into.contains_key(id)).collect();
+        let mut missing = wanted.clone();
+        let segments = segments_of(self.manifest);
+        let mut rows: Vec<_> = segments.iter().map(|segment| self.rows_by_range(*segment, &mut missing)).collect();
+        if !missing.is_empty() || !pks.is_empty() {
+            for (segment, rows) in segments.iter().zip(&mut rows) {
+                self.rows_by_scan(*segment, &missing, pks, &mut wanted, rows);
+            }
+        }
+        for (segment, rows) in segments.into_iter().zip(rows).filter(|(_, rows)| !rows.is_empty()) {
+            let deleted = &self.deleted;
+            let reader = SegmentReader::open(self.view, segment, &self.fields, &self.snapshot, &self.findings);
+            let is_wanted = |id: u64| wanted.contains(&id).then(|| deleted.contains(id));
+            let flow = reader.only(rows).each(&is_wanted, &mut |document| {
+                into.insert(document.doc_id, document);
+                ControlFlow::Continue(())
+            });
+            debug_assert!(flow.is_continue());
+        }
     }
 
-    /// Which wanted document ids a segment holds, by its id columns alone; keys that are searched for are added to `wanted`.
-    fn ids_in(
-        &self,
-        segment: super::super::SegmentRef<'_>,
-        wanted: &mut std::collections::HashSet<u64>,
-        pks: &[&[u8]],
-    ) -> std::collections::HashSet<u64> {
-        let mut holds = std::collections::HashSet::new();
+    /// The rows of a segment that hold the documents `missing`, found by the ranges in the manifest and by bisection, since ids ascend. What
+    /// is found is missing no more.
+    fn rows_by_range(&self, segment: SegmentRef<'_>, missing: &mut BTreeSet<u64>) -> BTreeSet<u64> {
+        let mut found = BTreeSet::new();
+        let mut first_row = 0u64;
         for block in segment.row_blocks() {
             let documents = u64::from(block.doc_count);
+            let start = first_row;
+            first_row = first_row.saturating_add(documents);
+            if block.min_doc_id > block.max_doc_id {
+                continue;
+            }
+            let here: Vec<u64> = missing.range(block.min_doc_id..=block.max_doc_id).copied().collect();
+            if here.is_empty() {
+                continue;
+            }
+            let Some(path) = segment.block_path(block) else { continue };
+            let Some(rows) = BlockReader::open(self.view, &path, documents, &self.findings) else { continue };
+            for id in here {
+                if let Some(row) = rows.row_of(id).filter(|row| *row < documents) {
+                    found.insert(start.saturating_add(row));
+                    missing.remove(&id);
+                }
+            }
+        }
+        found
+    }
+
+    /// The rows that hold the documents `missing` or the live ones with the keys `pks`, wherever the segment has them: for when the
+    /// manifest's ranges or the order of the ids are not what they should be. Ids of such keys become `wanted`.
+    fn rows_by_scan(
+        &self,
+        segment: SegmentRef<'_>,
+        missing: &BTreeSet<u64>,
+        pks: &[&[u8]],
+        wanted: &mut BTreeSet<u64>,
+        found: &mut BTreeSet<u64>,
+    ) {
+        let mut first_row = 0u64;
+        for block in segment.row_blocks() {
+            let documents = u64::from(block.doc_count);
+            let start = first_row;
+            first_row = first_row.saturating_add(documents);
             let Some(path) = segment.block_path(block) else { continue };
             let Some(rows) = BlockReader::open(self.view, &path, documents, &self.findings) else { continue };
             let file = rows.file();
@@ -152,27 +195,28 @@ impl Documents<'_> {
             };
             let projection = if pks.is_empty() { vec![ids] } else { vec![ids, keys] };
             for batch in file.batches(Some(&projection)) {
-                // A damaged batch tells itself when the segment is read.
-                let Ok(records) = batch.records else { continue };
-                let Ok(ids) = rows.doc_ids(&records, 0) else { continue };
-                for (row, id) in ids.values().iter().copied().enumerate() {
-                    let by_key = !pks.is_empty() && {
-                        let key = records
-                            .columns()
-                            .get(1)
-                            .and_then(|array| crate::format::forward::value_at(array.as_ref(), row).ok());
-                        matches!(key, Some(crate::format::value::Value::Bytes(key)) if pks.contains(&key.as_slice()))
-                            && !self.deleted.contains(id)
+                let records = match batch.records {
+                    Ok(records) => records,
+                    Err(error) => {
+                        let rows = file.batch_infos().get(batch.index).and_then(|info| info.rows);
+                        self.findings.add(losing(&path, &error, Loss::Certain, rows));
+                        continue;
+                    }
+                };
+                let (Ok(ids), Some(batch_row)) = (rows.doc_ids(&records, 0), batch.first_row) else { continue };
+                for (at, id) in ids.values().iter().copied().enumerate() {
+                    let by_key = !pks.is_empty() && !self.deleted.contains(id) && {
+                        let key = records.columns().get(1).and_then(|array| value_at(array.as_ref(), at).ok());
+                        matches!(key, Some(Value::Bytes(key)) if pks.contains(&key.as_slice()))
                     };
                     if by_key {
                         wanted.insert(id);
                     }
-                    if wanted.contains(&id) {
-                        holds.insert(id);
+                    if by_key || missing.contains(&id) {
+                        found.insert(start.saturating_add(batch_row).saturating_add(at as u64));
                     }
                 }
             }
         }
-        holds
     }
 }

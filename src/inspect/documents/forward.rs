@@ -131,6 +131,26 @@ impl BlockReader {
         }
     }
 
+    /// The row that holds a document, by bisection: of at most a few batches the ids are read. `None` if it is not there, if ids do not
+    /// ascend or if one of these batches cannot be read.
+    pub fn row_of(&self, doc_id: u64) -> Option<u64> {
+        let column = self.file.column_index(DOC_ID_COLUMN)?;
+        let batches = self.file.batch_infos();
+        let (mut low, mut high) = (0, batches.len());
+        while low < high {
+            let middle = low.midpoint(high);
+            let records = self.file.read_batch(middle, Some(&[column])).ok()?;
+            let ids = self.doc_ids(&records, 0).ok()?;
+            match ids.values().binary_search(&doc_id) {
+                Ok(at) => return batches.get(middle)?.first_row?.checked_add(at as u64),
+                Err(0) => high = middle,
+                Err(at) if at == ids.len() => low = middle + 1,
+                Err(_) => return None,
+            }
+        }
+        None
+    }
+
     /// The document ids of a batch.
     pub fn doc_ids(&self, records: &RecordBatch, column: usize) -> Result<UInt64Array, FormatError> {
         let array =

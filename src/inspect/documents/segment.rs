@@ -1,6 +1,6 @@
 //! The documents of one segment.
 
-use std::ops::ControlFlow;
+use std::{collections::BTreeSet, ops::ControlFlow};
 
 use roaring::RoaringTreemap;
 
@@ -30,6 +30,7 @@ pub struct SegmentReader<'a> {
     fields: &'a Fields,
     findings: Findings,
     vectors: Vec<VectorColumn<'a>>,
+    only: Option<BTreeSet<u64>>,
     unreadable_rows: u64,
 }
 
@@ -51,7 +52,18 @@ impl<'a> SegmentReader<'a> {
     ) -> Self {
         let column = |field| VectorColumn::new(view, segment, field, snapshot, findings);
         let vectors = fields.vectors.iter().map(column).collect();
-        Self { view, segment, fields, findings: findings.clone(), vectors, unreadable_rows: 0 }
+        Self { view, segment, fields, findings: findings.clone(), vectors, only: None, unreadable_rows: 0 }
+    }
+
+    /// The same reader, for a few rows of the segment: batches without any of them are not read.
+    pub fn only(self, rows: BTreeSet<u64>) -> Self {
+        Self { only: Some(rows), ..self }
+    }
+
+    /// Whether none of `count` rows from `first` on is asked for.
+    fn skips(&self, first: u64, count: u64) -> bool {
+        let range = first..first.saturating_add(count);
+        self.only.as_ref().is_some_and(|only| only.range(range).next().is_none())
     }
 
     /// Rows that could not be read at all.
@@ -64,12 +76,14 @@ impl<'a> SegmentReader<'a> {
         let places = columns::places(self.segment, &self.fields.scalars, &self.findings);
         let mut first_row = 0u64;
         for (block, places) in self.segment.row_blocks().zip(places) {
-            let mut seen = 0;
-            let flow = self.block(block, &places, first_row, &mut seen, wanted, each);
-            if flow.is_continue() {
-                self.unreadable_rows += u64::from(block.doc_count).saturating_sub(seen);
+            if !self.skips(first_row, u64::from(block.doc_count)) {
+                let mut seen = 0;
+                let flow = self.block(block, &places, first_row, &mut seen, wanted, each);
+                if flow.is_continue() {
+                    self.unreadable_rows += u64::from(block.doc_count).saturating_sub(seen);
+                }
+                flow?;
             }
-            flow?;
             first_row = first_row.saturating_add(u64::from(block.doc_count));
         }
         ControlFlow::Continue(())
@@ -98,6 +112,11 @@ impl<'a> SegmentReader<'a> {
         let (mut extras, columns) = self.open_columns(block, places, &rows);
 
         for (index, (batch_row, batch_rows)) in rows.batches().into_iter().enumerate() {
+            if let Some((row, count)) = batch_row.zip(batch_rows)
+                && self.skips(first_row.saturating_add(row), count)
+            {
+                continue;
+            }
             let Some(records) = rows.load(index).cloned() else { continue };
             let ids = match rows.doc_ids(&records, id_column) {
                 Ok(ids) => ids,
