@@ -175,6 +175,18 @@ fn a_closed_pipe_is_no_error() {
     }
 }
 
+/// The export stands still in a full pipe, where no loop can ask whether it should stop.
+#[test]
+fn ctrl_c_ends_an_export_that_nobody_reads() {
+    let fixture = Fixture::good("0.8.0_scalars_extreme");
+    let mut child = Command::new(PROGRAM).arg("export").arg(fixture.path()).stdout(Stdio::piped()).spawn().unwrap();
+    let mut output = child.stdout.take().unwrap();
+    output.read_exact(&mut [0]).unwrap();
+    let asked = Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap();
+    assert!(asked.success());
+    assert_eq!(child.wait().unwrap().code(), Some(130));
+}
+
 #[test]
 fn a_full_device_is_an_error() {
     let fixture = Fixture::good("0.8.0_small_flushed");

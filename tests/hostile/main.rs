@@ -35,7 +35,7 @@ use random::Random;
 static ALLOCATOR: Watched = Watched;
 
 /// Cases of an ordinary run.
-const CASES: u64 = 3000;
+const CASES: u64 = 2000;
 /// A case takes milliseconds; one that takes this long hangs.
 const LONGEST: Duration = Duration::from_secs(120);
 /// What one case may hold at once. The largest collections among the fixtures, with their batches and findings, take a tenth.

@@ -185,7 +185,13 @@ fn find_end<S: Source + ?Sized>(
         let mut fed = from;
         for (at, trailer) in bytes.windows(5).enumerate().skip(from) {
             let (kind, stored) = trailer.split_first()?;
-            if at < 4 || matches!(Compression::from_byte(*kind), Compression::Other(_)) {
+            let plausible = match Compression::from_byte(*kind) {
+                Compression::Other(_) => false,
+                // Zeros are everywhere: where the beginning is a guess already, the end must look like one.
+                Compression::None if longest <= LONGEST_GUESS => ends_like_a_block(bytes.get(..at)?),
+                _ => at >= 4,
+            };
+            if !plausible {
                 continue;
             }
             hash.update(bytes.get(fed..at)?);
@@ -207,6 +213,19 @@ fn find_end<S: Source + ?Sized>(
         // The hash has been fed up to `fed`; positions from there on are looked at again with more bytes behind them.
         window = window.saturating_mul(2).min(limit);
     }
+}
+
+/// Whether uncompressed contents end like a block of entries: with the offsets of its restart points, the first of which is 0, and
+/// their count.
+fn ends_like_a_block(contents: &[u8]) -> bool {
+    let Some((offsets, count)) = contents.split_last_chunk::<4>() else { return false };
+    let count = u32::from_le_bytes(*count);
+    // The highest bit tells of a hash index, which stands between the offsets and the count.
+    if count >> 31 == 1 {
+        return true;
+    }
+    let first = usize::try_from(count).ok().and_then(|count| offsets.len().checked_sub(count.checked_mul(4)?));
+    count > 0 && first.and_then(|first| offsets.get(first..)?.first_chunk()) == Some(&[0; 4])
 }
 
 /// A checksum that is extended as the block may grow.
