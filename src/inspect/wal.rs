@@ -1,7 +1,7 @@
 //! Write-ahead logs: what they hold, and what replaying them makes of the collection.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     path::{Path, PathBuf},
 };
 
@@ -21,7 +21,7 @@ use crate::{
 };
 
 use super::{
-    Findings, View,
+    Findings, View, documents,
     findings::{from_format, losing},
     idmap::{IdMap, Mapped},
     names,
@@ -186,7 +186,15 @@ impl Overlay {
     /// Replays the active WAL. Ids are assigned as zvec's replay does: inserts, upserts and updates take the next one. Which document an update
     /// or delete means is told by its primary key; the id in the record is used where the key tells nothing, because after
     /// a kill behind a block switch zvec's own ids in the log are off by one.
-    pub fn load(view: &View, manifest: &Manifest, id_map: &IdMap, findings: &Findings) -> Self {
+    ///
+    /// Where the id map cannot tell a key, the forward blocks are searched for it; `snapshot` are the ids that the delete snapshot marks.
+    pub fn load(
+        view: &View,
+        manifest: &Manifest,
+        id_map: &IdMap,
+        snapshot: &RoaringTreemap,
+        findings: &Findings,
+    ) -> Self {
         let Some(path) = active(view, manifest) else { return Self::default() };
         let source = match view.source(&path) {
             Ok(source) => source,
@@ -200,12 +208,22 @@ impl Overlay {
             .as_ref()
             .and_then(|segment| segment.writing_forward_block.as_ref())
             .map_or(0, |block| block.min_doc_id);
-        let mut replay =
-            Replay { first_id, next_id: first_id, overlay: Self::default(), shifted: None, id_map, findings };
-        let scanned = wal::scan(&source, |record| match document::decode(&record.payload, record.payload_offset()) {
-            Ok(doc) => replay.apply(&record, &doc),
-            Err(error) => findings.add(losing(&path, &error, Loss::Certain, Some(1))),
-        });
+        let replay_with = |searched: HashMap<Vec<u8>, u64>| {
+            let (overlay, unknown, shifted) = (Self::default(), HashSet::new(), None);
+            let mut replay =
+                Replay { first_id, next_id: first_id, overlay, shifted, id_map, unknown, searched, findings };
+            let scanned =
+                wal::scan(&source, |record| match document::decode(&record.payload, record.payload_offset()) {
+                    Ok(doc) => replay.apply(&record, &doc),
+                    Err(error) => findings.add(losing(&path, &error, Loss::Certain, Some(1))),
+                });
+            (replay, scanned)
+        };
+        let (mut replay, mut scanned) = replay_with(HashMap::new());
+        if !replay.unknown.is_empty() {
+            let searched = documents::find_keys(view, manifest, &replay.unknown, snapshot, findings);
+            (replay, scanned) = replay_with(searched);
+        }
         match scanned {
             Ok(scan) => findings.extend(scan_findings(&path, &scan)),
             Err(error) => findings.add(losing(&path, &error, Loss::Possible, None)),
@@ -263,6 +281,10 @@ struct Replay<'a> {
     /// Offset, stored id and actual id of the first record whose id belongs to another document.
     shifted: Option<(u64, u64, u64)>,
     id_map: &'a IdMap,
+    /// Keys that the id map could not tell.
+    unknown: HashSet<Vec<u8>>,
+    /// What the forward blocks say of such keys.
+    searched: HashMap<Vec<u8>, u64>,
     findings: &'a Findings,
 }
 
@@ -309,13 +331,18 @@ impl Replay<'_> {
 
     /// The document id that a key has at this point of the log. An id map that was written ahead of the manifest already knows
     /// ids that this log is about to assign: those do not count.
-    fn current(&self, pk: &[u8]) -> Option<u64> {
+    fn current(&mut self, pk: &[u8]) -> Option<u64> {
         if let Some(latest) = self.overlay.latest.get(pk) {
             return *latest;
         }
-        match self.id_map.get(pk, self.findings) {
-            Mapped::To(id) | Mapped::Unknown(Some(id)) if id < self.first_id => Some(id),
-            _ => None,
-        }
+        let id = match self.id_map.get(pk, self.findings) {
+            Mapped::To(id) => Some(id),
+            Mapped::Absent => None,
+            Mapped::Unknown(best) => {
+                self.unknown.insert(pk.to_vec());
+                self.searched.get(pk).copied().or(best)
+            }
+        };
+        id.filter(|id| *id < self.first_id)
     }
 }

@@ -128,6 +128,25 @@ fn export_with_deleted_ones_marks_them() {
     assert_eq!(exported.summary()["data"]["deleted"], deleted.len());
 }
 
+/// Without its id map a collection gave the old version of a document beside the one that an upsert in the WAL had put in its place.
+#[test]
+fn upserts_in_the_wal_replace_documents_even_without_an_id_map() {
+    for name in ["0.8.0_wal_over_flushed_killed", "0.8.0_small_segments_killed", "0.8.0_parquet_killed"] {
+        let fixture = Fixture::good(name);
+        let id_map = fs::read_dir(fixture.path()).unwrap().map(|entry| entry.unwrap().path());
+        let id_map = id_map.into_iter().find(|path| path.to_str().unwrap().contains("idmap.")).unwrap();
+        fs::remove_dir_all(&id_map).unwrap();
+        let documents = by_id(json_on("export", &fixture.path(), &[]).exits(3).lines("document"));
+        let truth = fixture.truth();
+        assert_eq!(documents.keys().collect::<Vec<_>>(), truth.keys().collect::<Vec<_>>(), "{name}");
+        for (id, document) in &truth {
+            for (field, value) in document["fields"].as_object().unwrap() {
+                assert_eq!(&documents[id]["fields"][field], value, "{name}: {id}");
+            }
+        }
+    }
+}
+
 #[test]
 fn export_to_a_file_replaces_it_as_a_whole() {
     let fixture = Fixture::good("0.8.0_small_killed");

@@ -1,21 +1,25 @@
 //! Rows of one forward block, a batch at a time.
 
-use std::path::{Path, PathBuf};
+use std::{
+    collections::{HashMap, HashSet},
+    path::{Path, PathBuf},
+};
 
 use arrow_array::{Array, RecordBatch, UInt64Array};
+use roaring::RoaringTreemap;
 
 use crate::{
     format::{
         FormatError,
-        forward::{DOC_ID_COLUMN, Encoding, ForwardFile, value_at},
-        manifest::proto::BlockMeta,
+        forward::{DOC_ID_COLUMN, Encoding, ForwardFile, UID_COLUMN, value_at},
+        manifest::{Manifest, proto::BlockMeta},
         value::Value,
     },
     report::{Finding, Loss},
 };
 
 use super::{
-    super::{Findings, SegmentRef, View, findings::losing},
+    super::{Findings, SegmentRef, View, findings::losing, view::segments_of},
     Cell,
 };
 
@@ -197,6 +201,44 @@ pub fn segment_doc_ids(
         }
     }
     seen == rows
+}
+
+/// The document ids that live rows of the forward blocks have under the given keys, the highest where there are several. `deleted` are
+/// the ids that do not live.
+pub fn find_keys(
+    view: &View,
+    manifest: &Manifest,
+    keys: &HashSet<Vec<u8>>,
+    deleted: &RoaringTreemap,
+    findings: &Findings,
+) -> HashMap<Vec<u8>, u64> {
+    let mut found = HashMap::new();
+    for segment in segments_of(manifest) {
+        for block in segment.row_blocks() {
+            let opened = segment
+                .block_path(block)
+                .and_then(|path| BlockReader::open(view, &path, u64::from(block.doc_count), findings));
+            let Some(reader) = opened else { continue };
+            let file = reader.file();
+            let columns = file.column_index(DOC_ID_COLUMN).zip(file.column_index(UID_COLUMN));
+            let Some((id_column, key_column)) = columns else { continue };
+            for batch in file.batches(Some(&[id_column, key_column])) {
+                // A damaged batch tells itself when the documents are read.
+                let Ok(records) = batch.records else { continue };
+                let (Ok(ids), Some(key_array)) = (reader.doc_ids(&records, 0), records.columns().get(1)) else {
+                    continue;
+                };
+                for (row, id) in ids.values().iter().copied().enumerate().filter(|(_, id)| !deleted.contains(*id)) {
+                    let Ok(Value::Bytes(key)) = value_at(key_array.as_ref(), row) else { continue };
+                    if keys.contains(&key) {
+                        let highest = found.entry(key).or_insert(id);
+                        *highest = id.max(*highest);
+                    }
+                }
+            }
+        }
+    }
+    found
 }
 
 /// Bytes of a value that should be text; anything else is empty.

@@ -21,7 +21,7 @@ use crate::{
 use super::{Findings, InspectError, View, deleted::Deleted, idmap::IdMap, view::segments_of, wal::Overlay};
 
 pub use find::Found;
-pub use forward::{BlockReader, encoding_of};
+pub use forward::{BlockReader, encoding_of, find_keys};
 pub use json::write_document;
 pub use parquet::{ParquetError, ParquetExport};
 pub use schema::{Field, Fields};
@@ -125,9 +125,12 @@ impl<'a> Documents<'a> {
         let snapshot = Deleted::load(view, manifest);
         findings.extend(snapshot.findings.iter().cloned());
         let id_map = IdMap::load(view, manifest);
-        let overlay =
-            if selection.without_wal { Overlay::default() } else { Overlay::load(view, manifest, &id_map, &findings) };
         let snapshot = snapshot.ids();
+        let overlay = if selection.without_wal {
+            Overlay::default()
+        } else {
+            Overlay::load(view, manifest, &id_map, &snapshot, &findings)
+        };
         let deleted = &snapshot | &overlay.deleted;
         let (fields, odd) = Fields::of(manifest);
         findings.extend(odd);
