@@ -98,7 +98,7 @@ fn an_atomic_group_counts_only_when_whole() {
     assert_eq!((manifest.column_families[&0].files.len(), manifest.faults.len()), (2, 0));
     let manifest = replay(&[&in_group(7, 1), &new_file(0, 9, &[])]);
     assert_eq!(manifest.column_families[&0].files.keys().collect::<Vec<_>>(), [&9]);
-    assert_eq!(codes(&manifest.faults), ["rocks-manifest.incomplete-group"]);
+    assert_eq!(codes(&manifest.faults), ["rocks-manifest.broken-group"]);
     let manifest = replay(&[&in_group(7, 1)]);
     assert_eq!(manifest.column_families[&0].files.len(), 0);
     assert_eq!(codes(&manifest.faults), ["rocks-manifest.incomplete-group"]);
