@@ -1,4 +1,4 @@
-//! `zvecctl`: reading collections of the zvec vector database, without zvec.
+//! `zvecctl`: collections of the zvec vector database, read, written and checked without zvec.
 //!
 //! The library is built in floors; a module imports only from floors below its own
 //! (`docs/architecture.md`, held by `tests/architecture.rs`):
@@ -6,11 +6,15 @@
 //! | floor | modules | job |
 //! |---|---|---|
 //! | 4 | [`cli`] | arguments, library call, rendered report |
+//! | 3 | [`verify`] | checks, nothing changed |
+//! | 2 | [`engine`] | create, open, ingest, flush, recover |
 //! | 2 | [`inspect`] | read-only view of a collection that an engine could not open |
 //! | 1 | [`format`], [`vfs`], [`report`] | bytes and values; the door to the file system; the JSON contract |
 
 pub mod cli;
+pub mod engine;
 pub mod format;
 pub mod inspect;
 pub mod report;
+pub mod verify;
 pub mod vfs;

@@ -41,6 +41,8 @@ fn allowed(module: &str) -> Option<&'static [&'static str]> {
         "vfs" => Some(&["vfs"]),
         "report" => Some(&["report"]),
         "inspect" => Some(&["inspect", "format", "vfs", "report"]),
+        "engine" => Some(&["engine", "inspect", "format", "vfs", "report"]),
+        "verify" => Some(&["verify", "engine", "inspect", "format", "vfs", "report"]),
         "cli" => None,
         "lib" => Some(&[]),
         "main" => Some(&["cli", "format"]),

@@ -1,0 +1,64 @@
+//! Why the engine could not do something.
+
+use std::{
+    io,
+    path::{Path, PathBuf},
+};
+
+use crate::{format::FormatError, inspect::InspectError};
+
+/// Why a request could not be fulfilled.
+#[derive(Debug, thiserror::Error)]
+pub enum EngineError {
+    /// The collection cannot be opened: not there, locked, no usable manifest.
+    #[error(transparent)]
+    Open(#[from] InspectError),
+    /// A file is not what its format says, or what should be written does not fit the format.
+    #[error("{}: {error}", path.display())]
+    Format {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        error: FormatError,
+    },
+    /// The system refused to read or write.
+    #[error("{}: {source}", path.display())]
+    Io {
+        /// The file or directory.
+        path: PathBuf,
+        /// The system's answer.
+        source: io::Error,
+    },
+    /// The request was refused; nothing was written of it.
+    #[error(transparent)]
+    Refused(#[from] Refusal),
+}
+
+/// A request that was refused: bad input, a schema that zvec does not allow, a document that does not fit.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{message}")]
+pub struct Refusal {
+    /// Stable code, `<what>.<why>`: `schema.name`, `document.dimension`, …
+    pub code: &'static str,
+    /// What is wrong, with the field's name.
+    pub message: String,
+}
+
+impl Refusal {
+    /// A refusal with a stable code.
+    pub fn new(code: &'static str, message: impl Into<String>) -> Self {
+        Self { code, message: message.into() }
+    }
+}
+
+impl EngineError {
+    /// The system's refusal about a path.
+    pub fn io(path: &Path, source: io::Error) -> Self {
+        Self::Io { path: path.to_owned(), source }
+    }
+
+    /// A format's fault in a file.
+    pub fn format(path: &Path, error: FormatError) -> Self {
+        Self::Format { path: path.to_owned(), error }
+    }
+}

@@ -1,0 +1,10 @@
+//! The persistence engine: collections in zvec's own format, created, opened, written, flushed and recovered.
+//!
+//! Every write goes through a [`VfsMut`](crate::vfs::VfsMut), so that crash tests see it. Nothing is published before all that it names is
+//! durable, and nothing is removed before what replaces it is.
+
+mod error;
+mod sink;
+
+pub use error::{EngineError, Refusal};
+pub use sink::FileSink;
