@@ -1,1 +1,5 @@
 //! Checks of a collection: every error that can be found, named with file, offset and remedy. Nothing here writes into a collection.
+
+mod context;
+
+pub use context::{Context, Level};
