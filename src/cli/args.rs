@@ -16,6 +16,7 @@ use super::{
     output::{Color, Format},
     schema::SchemaCommand,
     segments::SegmentsCommand,
+    verify::VerifyArgs,
     wal::WalCommand,
 };
 
@@ -83,6 +84,8 @@ pub enum Command {
     Docs(DocsCommand),
     /// Write all documents as JSON lines or Parquet
     Export(ExportArgs),
+    /// Check collections: every error that can be found, and what zvec would do with them
+    Verify(VerifyArgs),
     /// Print a shell completion script
     Completions(CompletionsArgs),
     /// Write man pages
@@ -115,6 +118,7 @@ impl Command {
             Self::Deleted(DeletedCommand::Ls(args)) => ("deleted ls", Some(&args.path)),
             Self::Docs(DocsCommand::Get(args)) => ("docs get", Some(&args.collection.path)),
             Self::Export(args) => ("export", Some(&args.collection.path)),
+            Self::Verify(args) => ("verify", args.one_path()),
             Self::Completions(_) => ("completions", None),
             Self::Man(_) => ("man", None),
         }

@@ -5,6 +5,7 @@ mod completions;
 mod deleted;
 mod docs;
 mod error;
+mod explain;
 mod export;
 mod files;
 mod idmap;
@@ -16,6 +17,7 @@ mod schema;
 pub mod schemas;
 mod segments;
 mod session;
+mod verify;
 mod wal;
 
 use std::{ffi::OsString, io, process::ExitCode};
@@ -80,6 +82,7 @@ fn dispatch(session: &mut Session, command: &Command) -> Result<Exit, Failure> {
         Command::Deleted(command) => deleted::run(session, command),
         Command::Docs(command) => docs::run(session, command),
         Command::Export(args) => export::run(session, args),
+        Command::Verify(args) => verify::run(session, args),
         Command::Completions(args) => completions::run(session, args),
         Command::Man(args) => man::run(session, args),
     }

@@ -12,6 +12,7 @@ use crate::{
         idmap::{DeletedReport, IdMapReport},
         manifest::{ManifestDiff, ManifestDump, ManifestList},
         segments::{SegmentDetail, SegmentList},
+        verify::VerifyReport,
         wal::{WalList, WalRecordLine},
     },
 };
@@ -33,6 +34,7 @@ pub fn all() -> Vec<(String, Value)> {
         schema::<Envelope<DeletedReport>>("deleted-ls"),
         schema::<Envelope<DocsReport>>("docs-get"),
         schema::<Envelope<ExportSummary>>("export"),
+        schema::<Envelope<VerifyReport>>("verify"),
         schema::<Document>("document"),
         schema::<SchemaFile>("schema-file"),
         // A command that could not do its work prints this one, whichever command it is.

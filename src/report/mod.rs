@@ -10,7 +10,9 @@ pub mod files;
 mod finding;
 pub mod idmap;
 pub mod manifest;
+pub mod outlook;
 pub mod segments;
+pub mod verify;
 pub mod wal;
 
 pub use envelope::{Envelope, ErrorReport, schema_id};

@@ -8,6 +8,7 @@ mod page;
 mod progress;
 mod render;
 mod stream;
+mod verified;
 
 use std::io::{self, BufWriter, IsTerminal, Write};
 
@@ -145,6 +146,13 @@ impl Output {
             }
         }
         Ok(())
+    }
+
+    /// A remark on stderr about what was done, unless `--quiet`.
+    pub fn remark(&self, sentence: &str) {
+        if !self.quiet {
+            to_stderr(sentence);
+        }
     }
 
     /// Prints findings on stderr, for commands whose result leaves no place for them on stdout.

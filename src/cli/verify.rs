@@ -1,0 +1,130 @@
+//! `verify`.
+
+use std::{
+    path::{Path, PathBuf},
+    time::Instant,
+};
+
+use clap::{Args, ValueHint};
+
+use crate::{
+    inspect::Tree,
+    report::{
+        Exit, show_path,
+        verify::{VerifiedCollection, VerifyReport},
+    },
+    verify::{Ended, Flow, Level, Options, verify},
+};
+
+use super::{Session, error::Failure, interrupt::Deferred};
+
+#[derive(Debug, Args)]
+pub struct VerifyArgs {
+    /// Directories of collections
+    #[arg(value_hint = ValueHint::DirPath, value_name = "PATH", required = true)]
+    paths: Vec<PathBuf>,
+    /// How deep to look. 1: names, sizes, every checksum, the rules of the manifest. 2: also structures against each other. 3: also
+    /// contents against each other
+    #[arg(long, value_name = "LEVEL", default_value = "1", value_parser = level)]
+    level: Level,
+    /// Threads; as many as there are cores if not given
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
+    threads: Option<u16>,
+    /// Check only what belongs to this segment
+    #[arg(long, value_name = "ID")]
+    segment: Option<u32>,
+    /// List at most this many findings, the gravest; all are counted, and all count for the exit code
+    #[arg(long, value_name = "N")]
+    max_findings: Option<usize>,
+    /// Stop at the first error
+    #[arg(long)]
+    fail_fast: bool,
+}
+
+impl VerifyArgs {
+    /// The path, if there is only one.
+    pub fn one_path(&self) -> Option<&Path> {
+        match self.paths.as_slice() {
+            [path] => Some(path),
+            _ => None,
+        }
+    }
+}
+
+fn level(text: &str) -> Result<Level, String> {
+    match text {
+        "1" => Ok(Level::Files),
+        "2" => Ok(Level::Structures),
+        "3" => Ok(Level::Contents),
+        _ => Err("1, 2 or 3".to_owned()),
+    }
+}
+
+pub fn run(session: &mut Session, args: &VerifyArgs) -> Result<Exit, Failure> {
+    if args.segment.is_some() && args.paths.len() > 1 {
+        return Err(Failure::Usage("--segment goes with one PATH only".to_owned()));
+    }
+    let deferred = Deferred::new();
+    let mut report = VerifyReport { level: args.level.number(), collections: Vec::new() };
+    let mut exit = Exit::Ok;
+    for path in &args.paths {
+        let mut collection = VerifiedCollection::new(show_path(path));
+        let found = match one(session, args, path, &deferred, &mut collection) {
+            Ok(exit) => exit,
+            // Of several collections the others are worth a look all the same.
+            Err(failure) if args.paths.len() > 1 => {
+                collection.error = Some(failure.report());
+                failure.exit()
+            }
+            Err(failure) => return Err(failure),
+        };
+        let interrupted = found == Exit::Interrupted;
+        let stop = interrupted || (args.fail_fast && collection.errors > 0);
+        report.collections.push(collection);
+        exit = if found.gravity() > exit.gravity() { found } else { exit };
+        if stop {
+            break;
+        }
+    }
+    let shown = args.one_path().map(show_path);
+    session.out.report("verify", shown, exit, &report)?;
+    Ok(exit)
+}
+
+fn one(
+    session: &Session,
+    args: &VerifyArgs,
+    path: &Path,
+    deferred: &Deferred,
+    collection: &mut VerifiedCollection,
+) -> Result<Exit, Failure> {
+    let start = Instant::now();
+    let held = session.open(path)?;
+    let view = &held.view;
+    collection.manifest = view.used().map(|file| show_path(&file.path));
+    let tree = Tree::walk(view.vfs().as_ref(), view.root());
+    let options = Options {
+        level: args.level,
+        threads: args.threads.map_or(0, usize::from),
+        segment: args.segment,
+        fail_fast: args.fail_fast,
+    };
+    let progress = session.out.progress("bytes", 0);
+    let mut watch = |read, total| {
+        progress.set(read, total);
+        if deferred.asked() { Flow::Stop(Ended::Interrupted) } else { Flow::Continue }
+    };
+    let verified = verify(view, &tree, &options, |_| (), &mut watch)?;
+    drop(progress);
+    let exit = match verified.ended {
+        Some(Ended::Interrupted) => Exit::Interrupted,
+        _ => Exit::of_findings(&verified.findings),
+    };
+    collection.ended = verified.ended.map(|ended| ended.word().to_owned());
+    collection.files = verified.files;
+    collection.bytes = verified.bytes;
+    collection.files_left = verified.files_left;
+    collection.take(verified.findings, args.max_findings);
+    collection.seconds = start.elapsed().as_secs_f64();
+    Ok(exit)
+}
