@@ -8,6 +8,7 @@ use super::{
     completions::CompletionsArgs,
     deleted::DeletedCommand,
     docs::DocsCommand,
+    explain::ExplainArgs,
     export::ExportArgs,
     files::FilesCommand,
     idmap::IdmapCommand,
@@ -86,6 +87,8 @@ pub enum Command {
     Export(ExportArgs),
     /// Check collections: every error that can be found, and what zvec would do with them
     Verify(VerifyArgs),
+    /// Say what a code of a finding or an error means, and what to do about it
+    Explain(ExplainArgs),
     /// Print a shell completion script
     Completions(CompletionsArgs),
     /// Write man pages
@@ -119,6 +122,7 @@ impl Command {
             Self::Docs(DocsCommand::Get(args)) => ("docs get", Some(&args.collection.path)),
             Self::Export(args) => ("export", Some(&args.collection.path)),
             Self::Verify(args) => ("verify", args.one_path()),
+            Self::Explain(_) => ("explain", None),
             Self::Completions(_) => ("completions", None),
             Self::Man(_) => ("man", None),
         }

@@ -83,6 +83,7 @@ fn dispatch(session: &mut Session, command: &Command) -> Result<Exit, Failure> {
         Command::Docs(command) => docs::run(session, command),
         Command::Export(args) => export::run(session, args),
         Command::Verify(args) => verify::run(session, args),
+        Command::Explain(args) => explain::run(session, args),
         Command::Completions(args) => completions::run(session, args),
         Command::Man(args) => man::run(session, args),
     }

@@ -7,6 +7,7 @@ use crate::{
     format::schema_file::SchemaFile,
     report::{
         Envelope,
+        explain::Explanation,
         documents::{DocsReport, Document, ExportSummary},
         files::FileList,
         idmap::{DeletedReport, IdMapReport},
@@ -35,6 +36,7 @@ pub fn all() -> Vec<(String, Value)> {
         schema::<Envelope<DocsReport>>("docs-get"),
         schema::<Envelope<ExportSummary>>("export"),
         schema::<Envelope<VerifyReport>>("verify"),
+        schema::<Envelope<Explanation>>("explain"),
         schema::<Document>("document"),
         schema::<SchemaFile>("schema-file"),
         // A command that could not do its work prints this one, whichever command it is.

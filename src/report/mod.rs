@@ -6,6 +6,7 @@
 pub mod documents;
 mod envelope;
 mod exit;
+pub mod explain;
 pub mod files;
 mod finding;
 pub mod idmap;

@@ -2,6 +2,7 @@
 
 use crate::report::{
     Finding, Severity,
+    explain::Explanation,
     outlook::{Ids, OpenOutlook, Outlook},
     verify::{VerifiedCollection, VerifyReport},
 };
@@ -135,4 +136,25 @@ fn listed(ids: &Ids) -> String {
     let plural = if ids.count == 1 { "" } else { "s" };
     let more = if ids.count > ids.ids.len() as u64 { ", …" } else { "" };
     format!("{} document{plural}: {}{more}", ids.count, ids.ids.join(", "))
+}
+
+impl Render for Explanation {
+    fn render(&self, page: &mut Page) {
+        let mut pairs = vec![("code", self.code.clone())];
+        let parts = [
+            ("severity", &self.severity),
+            ("exit", &self.exit),
+            ("meaning", &Some(self.meaning.clone())),
+            ("zvec 0.8.0", &self.zvec),
+            ("zvecctl", &self.zvecctl),
+            ("what to do", &self.remedy),
+        ];
+        pairs.extend(parts.into_iter().filter_map(|(name, value)| Some((name, value.clone()?))));
+        page.pairs(&pairs);
+        page.gap();
+        page.line(format!("{} (docs/findings.md)", self.section));
+        for paragraph in &self.background {
+            page.line(paragraph);
+        }
+    }
 }
