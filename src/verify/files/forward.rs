@@ -3,7 +3,7 @@
 use crate::{
     format::forward::ForwardFile,
     inspect::{documents::encoding_of, findings::losing},
-    report::Loss,
+    report::{Finding, Loss},
 };
 
 use super::super::{
@@ -27,6 +27,12 @@ pub(in crate::verify) fn check(context: &Context<'_>, job: &Job) {
             return context.findings.add(of_job(job, finding));
         }
     };
+    if let Some(found) = file.rows().filter(|found| context.view.used().is_some() && *found != job.documents) {
+        let missing = job.documents.saturating_sub(found);
+        let detail = format!("the manifest says {} rows, the file has {found}", job.documents);
+        let finding = Finding::error("segment.row-count", detail).at(&job.path);
+        context.findings.add(of_job(job, finding.loses(Loss::Possible, (missing > 0).then_some(missing))));
+    }
     for fault in file.faults() {
         // The batches are there all the same; what of them cannot be read tells itself.
         context.findings.add(of_job(job, losing(&job.path, fault, Loss::None, None)));
