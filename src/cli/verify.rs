@@ -8,12 +8,12 @@ use std::{
 use clap::{Args, ValueHint};
 
 use crate::{
-    inspect::Tree,
+    inspect::{Findings, Tree},
     report::{
         Exit, show_path,
         verify::{VerifiedCollection, VerifyReport},
     },
-    verify::{Ended, Flow, Level, Options, verify},
+    verify::{Ended, Flow, Level, Options, outlook, verify},
 };
 
 use super::{Session, error::Failure, interrupt::Deferred};
@@ -116,15 +116,22 @@ fn one(
     };
     let verified = verify(view, &tree, &options, |_| (), &mut watch)?;
     drop(progress);
+    let mut findings = verified.findings;
+    if verified.ended.is_none() && args.segment.is_none() {
+        let more = Findings::default();
+        collection.outlook = Some(outlook(view, &tree, &findings, &more));
+        let more: Vec<_> = more.list().into_iter().filter(|finding| !findings.contains(finding)).collect();
+        findings.extend(more);
+    }
     let exit = match verified.ended {
         Some(Ended::Interrupted) => Exit::Interrupted,
-        _ => Exit::of_findings(&verified.findings),
+        _ => Exit::of_findings(&findings),
     };
     collection.ended = verified.ended.map(|ended| ended.word().to_owned());
     collection.files = verified.files;
     collection.bytes = verified.bytes;
     collection.files_left = verified.files_left;
-    collection.take(verified.findings, args.max_findings);
+    collection.take(findings, args.max_findings);
     collection.seconds = start.elapsed().as_secs_f64();
     Ok(exit)
 }

@@ -6,9 +6,11 @@
 mod context;
 mod files;
 mod jobs;
+mod outlook;
 mod run;
 mod wounds;
 
 pub use context::{Context, Level};
 pub use jobs::{Job, Work};
+pub use outlook::{RELEASE, outlook};
 pub use run::{Ended, Flow, Options, Verified, verify};

@@ -13,7 +13,7 @@ mod indexes;
 mod keys;
 mod legacy;
 mod orphans;
-mod rows;
+pub(super) mod rows;
 
 use crate::inspect::{Tree, segments_of};
 
