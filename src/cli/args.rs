@@ -87,6 +87,8 @@ pub enum Command {
     Export(ExportArgs),
     /// Check collections: every error that can be found, and what zvec would do with them
     Verify(VerifyArgs),
+    /// Compute a digest of the live documents: the same for the same documents, however they are stored
+    Digest(CollectionArg),
     /// Say what a code of a finding or an error means, and what to do about it
     Explain(ExplainArgs),
     /// Print a shell completion script
@@ -122,6 +124,7 @@ impl Command {
             Self::Docs(DocsCommand::Get(args)) => ("docs get", Some(&args.collection.path)),
             Self::Export(args) => ("export", Some(&args.collection.path)),
             Self::Verify(args) => ("verify", args.one_path()),
+            Self::Digest(args) => ("digest", Some(&args.path)),
             Self::Explain(_) => ("explain", None),
             Self::Completions(_) => ("completions", None),
             Self::Man(_) => ("man", None),

@@ -3,6 +3,7 @@
 mod args;
 mod completions;
 mod deleted;
+mod digest;
 mod docs;
 mod error;
 mod explain;
@@ -83,6 +84,7 @@ fn dispatch(session: &mut Session, command: &Command) -> Result<Exit, Failure> {
         Command::Docs(command) => docs::run(session, command),
         Command::Export(args) => export::run(session, args),
         Command::Verify(args) => verify::run(session, args),
+        Command::Digest(args) => digest::run(session, args),
         Command::Explain(args) => explain::run(session, args),
         Command::Completions(args) => completions::run(session, args),
         Command::Man(args) => man::run(session, args),

@@ -7,6 +7,7 @@ use crate::{
     format::schema_file::SchemaFile,
     report::{
         Envelope,
+        digest::DigestReport,
         explain::Explanation,
         documents::{DocsReport, Document, ExportSummary},
         files::FileList,
@@ -36,6 +37,7 @@ pub fn all() -> Vec<(String, Value)> {
         schema::<Envelope<DocsReport>>("docs-get"),
         schema::<Envelope<ExportSummary>>("export"),
         schema::<Envelope<VerifyReport>>("verify"),
+        schema::<Envelope<DigestReport>>("digest"),
         schema::<Envelope<Explanation>>("explain"),
         schema::<Document>("document"),
         schema::<SchemaFile>("schema-file"),

@@ -2,6 +2,7 @@
 
 use crate::report::{
     Finding, Severity,
+    digest::DigestReport,
     explain::Explanation,
     outlook::{Ids, OpenOutlook, Outlook},
     verify::{VerifiedCollection, VerifyReport},
@@ -136,6 +137,29 @@ fn listed(ids: &Ids) -> String {
     let plural = if ids.count == 1 { "" } else { "s" };
     let more = if ids.count > ids.ids.len() as u64 { ", …" } else { "" };
     format!("{} document{plural}: {}{more}", ids.count, ids.ids.join(", "))
+}
+
+impl Render for DigestReport {
+    fn render(&self, page: &mut Page) {
+        let digest = if self.complete { self.digest.clone() } else { format!("{} (of what can be read)", self.digest) };
+        page.pairs(&[
+            ("digest", digest),
+            ("algorithm", self.algorithm.clone()),
+            ("documents", self.documents.to_string()),
+            ("keys", self.keys.clone()),
+        ]);
+        page.gap();
+        let rows: Vec<_> = self
+            .fields
+            .iter()
+            .map(|field| {
+                let counts = [field.values.to_string(), field.unreadable.to_string()];
+                [vec![field.name.clone()], counts.to_vec(), vec![field.digest.clone()]].concat()
+            })
+            .collect();
+        page.table(&["FIELD", "VALUES", "UNREADABLE", "DIGEST"], &rows);
+        page.findings(&self.findings);
+    }
 }
 
 impl Render for Explanation {
