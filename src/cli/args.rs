@@ -16,6 +16,7 @@ use super::{
     manifest::ManifestCommand,
     output::{Color, Format},
     schema::SchemaCommand,
+    seal::SealArgs,
     segments::SegmentsCommand,
     verify::VerifyArgs,
     wal::WalCommand,
@@ -87,6 +88,8 @@ pub enum Command {
     Export(ExportArgs),
     /// Check collections: every error that can be found, and what zvec would do with them
     Verify(VerifyArgs),
+    /// Record a hash of every file beside the collection, so that `verify` finds every flipped bit
+    Seal(SealArgs),
     /// Compute a digest of the live documents: the same for the same documents, however they are stored
     Digest(CollectionArg),
     /// Say what a code of a finding or an error means, and what to do about it
@@ -124,6 +127,7 @@ impl Command {
             Self::Docs(DocsCommand::Get(args)) => ("docs get", Some(&args.collection.path)),
             Self::Export(args) => ("export", Some(&args.collection.path)),
             Self::Verify(args) => ("verify", args.one_path()),
+            Self::Seal(args) => ("seal", Some(&args.collection.path)),
             Self::Digest(args) => ("digest", Some(&args.path)),
             Self::Explain(_) => ("explain", None),
             Self::Completions(_) => ("completions", None),
@@ -132,7 +136,7 @@ impl Command {
     }
 }
 
-fn seconds(text: &str) -> Result<std::time::Duration, String> {
+pub(super) fn seconds(text: &str) -> Result<std::time::Duration, String> {
     let seconds: f64 = text.parse().map_err(|_| "not a number of seconds".to_owned())?;
     std::time::Duration::try_from_secs_f64(seconds).map_err(|error| error.to_string())
 }

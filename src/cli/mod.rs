@@ -16,6 +16,7 @@ mod manifest;
 mod output;
 mod schema;
 pub mod schemas;
+mod seal;
 mod segments;
 mod session;
 mod verify;
@@ -84,6 +85,7 @@ fn dispatch(session: &mut Session, command: &Command) -> Result<Exit, Failure> {
         Command::Docs(command) => docs::run(session, command),
         Command::Export(args) => export::run(session, args),
         Command::Verify(args) => verify::run(session, args),
+        Command::Seal(args) => seal::run(session, args),
         Command::Digest(args) => digest::run(session, args),
         Command::Explain(args) => explain::run(session, args),
         Command::Completions(args) => completions::run(session, args),

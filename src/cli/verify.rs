@@ -2,7 +2,8 @@
 
 use std::{
     path::{Path, PathBuf},
-    time::Instant,
+    sync::Arc,
+    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
 use clap::{Args, ValueHint};
@@ -13,10 +14,10 @@ use crate::{
         Exit, show_path,
         verify::{VerifiedCollection, VerifyReport},
     },
-    verify::{Ended, Flow, Level, Options, outlook, verify},
+    verify::{Ended, Flow, Job, Level, Options, State, outlook, seal::Comparison, verify},
 };
 
-use super::{Session, error::Failure, interrupt::Deferred};
+use super::{Session, args::seconds, error::Failure, interrupt::Deferred, seal};
 
 #[derive(Debug, Args)]
 pub struct VerifyArgs {
@@ -39,6 +40,13 @@ pub struct VerifyArgs {
     /// Stop at the first error
     #[arg(long)]
     fail_fast: bool,
+    /// Stop after this time, begin with what was not checked for longest, and remember for the next run what was checked, in
+    /// <PATH>.verify.json beside the collection
+    #[arg(long, value_name = "SECONDS", value_parser = seconds)]
+    max_duration: Option<Duration>,
+    /// Pass over the seal beside the collection
+    #[arg(long)]
+    no_seal: bool,
 }
 
 impl VerifyArgs {
@@ -103,7 +111,14 @@ fn one(
     let view = &held.view;
     collection.manifest = view.used().map(|file| show_path(&file.path));
     let tree = Tree::walk(view.vfs().as_ref(), view.root());
+    let (seal_path, comparison, unusable) = match seal::find(session, path).filter(|_| !args.no_seal) {
+        Some((path, Ok(file))) => (show_path(&path), Some(Arc::new(Comparison::new(file, view))), None),
+        Some((path, Err(finding))) => (show_path(&path), None, Some(finding)),
+        None => (String::new(), None, None),
+    };
+    let budget = args.max_duration.map(|time| Budget::new(session, path, start + time)).transpose()?;
     let options = Options {
+        seal: comparison.clone(),
         level: args.level,
         threads: args.threads.map_or(0, usize::from),
         segment: args.segment,
@@ -112,11 +127,31 @@ fn one(
     let progress = session.out.progress("bytes", 0);
     let mut watch = |read, total| {
         progress.set(read, total);
-        if deferred.asked() { Flow::Stop(Ended::Interrupted) } else { Flow::Continue }
+        if deferred.asked() {
+            Flow::Stop(Ended::Interrupted)
+        } else if budget.as_ref().is_some_and(|budget| Instant::now() >= budget.end) {
+            Flow::Stop(Ended::Budget)
+        } else {
+            Flow::Continue
+        }
     };
-    let verified = verify(view, &tree, &options, |_| (), &mut watch)?;
+    let order = |jobs: &mut Vec<Job>| {
+        if let Some(budget) = &budget {
+            budget.state.sort(jobs, args.level);
+        }
+    };
+    let verified = verify(view, &tree, &options, order, &mut watch)?;
     drop(progress);
     let mut findings = verified.findings;
+    findings.extend(unusable);
+    if let Some(budget) = budget {
+        budget.keep(&verified.done, args.level, &tree)?;
+    }
+    if let Some(comparison) = comparison {
+        let (summary, finding) = comparison.summary(seal_path);
+        findings.extend(finding);
+        collection.seal = Some(summary);
+    }
     if verified.ended.is_none() && args.segment.is_none() {
         let more = Findings::default();
         collection.outlook = Some(outlook(view, &tree, &findings, &more));
@@ -134,4 +169,27 @@ fn one(
     collection.take(findings, args.max_findings);
     collection.seconds = start.elapsed().as_secs_f64();
     Ok(exit)
+}
+
+/// A look that has only so much time.
+struct Budget {
+    end: Instant,
+    path: PathBuf,
+    state: State,
+}
+
+impl Budget {
+    fn new(session: &Session, collection: &Path, end: Instant) -> Result<Self, Failure> {
+        let path = seal::beside(session, collection, State::path_of).ok_or_else(|| {
+            Failure::Usage(format!("{} has no name to call the state after", collection.display()))
+        })?;
+        let state = seal::read(session, &path).and_then(Result::ok).map_or_else(State::default, |bytes| State::parse(&bytes));
+        Ok(Self { end, path, state })
+    }
+
+    fn keep(mut self, done: &[PathBuf], level: Level, tree: &Tree) -> Result<(), Failure> {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
+        self.state.note(done, level, now, |path| path.as_os_str().is_empty() || tree.get(path).is_some());
+        seal::write(&self.path, &self.state.to_json())
+    }
 }

@@ -13,6 +13,7 @@ mod finding;
 pub mod idmap;
 pub mod manifest;
 pub mod outlook;
+pub mod seal;
 pub mod segments;
 pub mod verify;
 pub mod wal;

@@ -8,9 +8,12 @@ mod files;
 mod jobs;
 mod outlook;
 mod run;
+pub mod seal;
+mod state;
 mod wounds;
 
 pub use context::{Context, Level};
 pub use jobs::{Job, Work};
 pub use outlook::{RELEASE, outlook};
+pub use state::State;
 pub use run::{Ended, Flow, Options, Verified, verify};

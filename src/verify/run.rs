@@ -2,7 +2,7 @@
 
 use std::{
     sync::atomic::{AtomicBool, AtomicUsize, Ordering},
-    sync::mpsc,
+    sync::{Arc, mpsc},
     time::Duration,
 };
 
@@ -16,6 +16,7 @@ use super::{
     context::{Context, Level},
     files,
     jobs::{self, Job},
+    seal::Comparison,
     wounds,
 };
 
@@ -23,7 +24,7 @@ use super::{
 const TICK: Duration = Duration::from_millis(50);
 
 /// What to check, and when to stop.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Options {
     /// How deep.
     pub level: Level,
@@ -33,6 +34,8 @@ pub struct Options {
     pub segment: Option<u32>,
     /// Stop at the first error.
     pub fail_fast: bool,
+    /// Compare every file with a seal.
+    pub seal: Option<Arc<Comparison>>,
 }
 
 /// Whether a run goes on.
@@ -126,6 +129,9 @@ pub fn verify(
                 return;
             }
             jobs::run(&context, tree, job);
+            if let Some(seal) = &options.seal {
+                seal.job(&context, tree, job);
+            }
             // A job that was cut short is not done.
             if !context.stopped() {
                 finished.store(true, Ordering::Release);
@@ -136,6 +142,9 @@ pub fn verify(
         rayon::scope(|scope| (0..rayon::current_num_threads()).for_each(|_| scope.spawn(|_| worker())));
         if !context.stopped() {
             wounds::check(&context, tree, options.segment);
+            if let Some(seal) = options.seal.as_ref().filter(|_| options.segment.is_none()) {
+                seal.finish(&context, tree);
+            }
         }
     };
     let pool = rayon::ThreadPoolBuilder::new().num_threads(options.threads).build();

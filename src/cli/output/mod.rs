@@ -148,13 +148,6 @@ impl Output {
         Ok(())
     }
 
-    /// A remark on stderr about what was done, unless `--quiet`.
-    pub fn remark(&self, sentence: &str) {
-        if !self.quiet {
-            to_stderr(sentence);
-        }
-    }
-
     /// Prints findings on stderr, for commands whose result leaves no place for them on stdout.
     pub fn warn(&self, findings: &[Finding]) {
         for finding in findings {

@@ -5,6 +5,7 @@ use crate::report::{
     digest::DigestReport,
     explain::Explanation,
     outlook::{Ids, OpenOutlook, Outlook},
+    seal::SealReport,
     verify::{VerifiedCollection, VerifyReport},
 };
 
@@ -158,6 +159,17 @@ impl Render for DigestReport {
             })
             .collect();
         page.table(&["FIELD", "VALUES", "UNREADABLE", "DIGEST"], &rows);
+        page.findings(&self.findings);
+    }
+}
+
+impl Render for SealReport {
+    fn render(&self, page: &mut Page) {
+        if self.files == 0 {
+            page.line(format!("{} was not written: there are errors (--force seals them with the rest)", self.file));
+        } else {
+            page.line(format!("{}: {} files, {}, {}", self.file, self.files, size(self.bytes), self.manifest));
+        }
         page.findings(&self.findings);
     }
 }
