@@ -7,6 +7,9 @@ use crate::{
 
 use super::{Session, args::CollectionArg, error::Failure, interrupt::Deferred};
 
+/// The command as typed.
+const NAME: &str = "digest";
+
 pub fn run(session: &mut Session, args: &CollectionArg) -> Result<Exit, Failure> {
     let held = session.open(&args.path)?;
     let deferred = Deferred::new();
@@ -23,6 +26,6 @@ pub fn run(session: &mut Session, args: &CollectionArg) -> Result<Exit, Failure>
     drop(progress);
     let Some(data) = found else { return Err(Failure::Interrupted) };
     let exit = Exit::of_findings(&data.findings);
-    session.out.report("digest", Some(show_path(&args.path)), exit, &data)?;
+    session.out.report(NAME, Some(show_path(&args.path)), exit, &data)?;
     Ok(exit)
 }

@@ -16,6 +16,9 @@ const TEXT: &str = include_str!("../../docs/findings.md");
 /// How many near matches are named.
 const NEAR: usize = 5;
 
+/// The command as typed.
+const NAME: &str = "explain";
+
 #[derive(Debug, Args)]
 pub struct ExplainArgs {
     /// A code as findings and errors have it: wal.damaged
@@ -32,7 +35,7 @@ pub fn run(session: &mut Session, args: &ExplainArgs) -> Result<Exit, Failure> {
         }
         return Err(Failure::Usage(message));
     };
-    session.out.report("explain", None, Exit::Ok, found)?;
+    session.out.report(NAME, None, Exit::Ok, found)?;
     Ok(Exit::Ok)
 }
 
@@ -71,7 +74,8 @@ fn parse(text: &str) -> Vec<Explanation> {
         } else if let Some(title) = line.strip_prefix("### ") {
             section = Part::of(title);
         } else if let Some(row) = line.strip_prefix("| ") {
-            let cells: Vec<String> = row.trim_end_matches('|').split(" | ").map(|cell| cell.trim().to_owned()).collect();
+            let cells: Vec<String> =
+                row.trim_end_matches('|').split(" | ").map(|cell| cell.trim().to_owned()).collect();
             let code = cells.first().and_then(|cell| cell.strip_prefix('`')?.strip_suffix('`'));
             match code {
                 None => header = cells,
@@ -89,9 +93,12 @@ fn explanation(code: &str, header: &[String], cells: &[String], chapter: &Part, 
         let at = header.iter().position(|column| column == name)?;
         cells.get(at).filter(|cell| !cell.is_empty() && *cell != "–").map(|cell| plain(cell))
     };
-    let background: Vec<String> = chapter.paragraphs.iter().chain(&section.paragraphs).map(|text| plain(text)).collect();
-    let above = background.iter().rev().find_map(|text| text.split_once("What to do: ")).map(|(_, rest)| rest.to_owned());
-    let titles: Vec<&str> = [&chapter.title, &section.title].into_iter().map(String::as_str).filter(|t| !t.is_empty()).collect();
+    let background: Vec<String> =
+        chapter.paragraphs.iter().chain(&section.paragraphs).map(|text| plain(text)).collect();
+    let above =
+        background.iter().rev().find_map(|text| text.split_once("What to do: ")).map(|(_, rest)| rest.to_owned());
+    let titles: Vec<&str> =
+        [&chapter.title, &section.title].into_iter().map(String::as_str).filter(|t| !t.is_empty()).collect();
     Explanation {
         code: code.to_owned(),
         section: titles.join(": "),

@@ -8,8 +8,8 @@ use crate::{
     report::{
         Envelope,
         digest::DigestReport,
-        explain::Explanation,
         documents::{DocsReport, Document, ExportSummary},
+        explain::Explanation,
         files::FileList,
         idmap::{DeletedReport, IdMapReport},
         manifest::{ManifestDiff, ManifestDump, ManifestList},

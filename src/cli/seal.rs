@@ -25,6 +25,9 @@ use super::{Session, args::CollectionArg, error::Failure, export::lies_in, inter
 /// A seal is read whole; a million files take less.
 const MAX_SEAL: u64 = 1 << 30;
 
+/// The command as typed.
+const NAME: &str = "seal";
+
 #[derive(Debug, Args)]
 pub struct SealArgs {
     #[command(flatten)]
@@ -54,7 +57,8 @@ pub fn run(session: &mut Session, args: &SealArgs) -> Result<Exit, Failure> {
     let deferred = Deferred::new();
     let tree = Tree::walk(view.vfs().as_ref(), view.root());
     let options = Options { level: Level::Files, threads: 0, segment: None, fail_fast: false, seal: None };
-    let mut watch = |_, _| if deferred.asked() { Flow::Stop(crate::verify::Ended::Interrupted) } else { Flow::Continue };
+    let mut watch =
+        |_, _| if deferred.asked() { Flow::Stop(crate::verify::Ended::Interrupted) } else { Flow::Continue };
     let checked = verify(view, &tree, &options, |_| (), &mut watch)?;
     if checked.ended.is_some() {
         return Err(Failure::Interrupted);
@@ -87,7 +91,7 @@ pub fn run(session: &mut Session, args: &SealArgs) -> Result<Exit, Failure> {
         data.files = seal.files.len() as u64;
         data.bytes = seal.files.iter().map(|file| file.size).sum();
     }
-    session.out.report("seal", Some(show_path(path)), exit, &data)?;
+    session.out.report(NAME, Some(show_path(path)), exit, &data)?;
     Ok(exit)
 }
 

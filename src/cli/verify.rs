@@ -19,6 +19,9 @@ use crate::{
 
 use super::{Session, args::seconds, error::Failure, interrupt::Deferred, seal};
 
+/// The command as typed.
+const NAME: &str = "verify";
+
 #[derive(Debug, Args)]
 pub struct VerifyArgs {
     /// Directories of collections
@@ -95,7 +98,7 @@ pub fn run(session: &mut Session, args: &VerifyArgs) -> Result<Exit, Failure> {
         }
     }
     let shown = args.one_path().map(show_path);
-    session.out.report("verify", shown, exit, &report)?;
+    session.out.report(NAME, shown, exit, &report)?;
     Ok(exit)
 }
 
@@ -180,10 +183,10 @@ struct Budget {
 
 impl Budget {
     fn new(session: &Session, collection: &Path, end: Instant) -> Result<Self, Failure> {
-        let path = seal::beside(session, collection, State::path_of).ok_or_else(|| {
-            Failure::Usage(format!("{} has no name to call the state after", collection.display()))
-        })?;
-        let state = seal::read(session, &path).and_then(Result::ok).map_or_else(State::default, |bytes| State::parse(&bytes));
+        let path = seal::beside(session, collection, State::path_of)
+            .ok_or_else(|| Failure::Usage(format!("{} has no name to call the state after", collection.display())))?;
+        let state =
+            seal::read(session, &path).and_then(Result::ok).map_or_else(State::default, |bytes| State::parse(&bytes));
         Ok(Self { end, path, state })
     }
 

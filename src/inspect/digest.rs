@@ -36,7 +36,11 @@ pub const ALGORITHM: &str = "zvecctl-digest-v1";
 const CONTEXT: &str = "zvecctl digest v1";
 
 /// Computes the digest. `each` is called for every document and says whether to go on; `None` if it did not.
-pub fn digest(view: &View, start: impl FnOnce(u64), each: &mut dyn FnMut() -> bool) -> Result<Option<DigestReport>, InspectError> {
+pub fn digest(
+    view: &View,
+    start: impl FnOnce(u64),
+    each: &mut dyn FnMut() -> bool,
+) -> Result<Option<DigestReport>, InspectError> {
     let mut documents = Documents::open(view, Selection::default())?;
     start(documents.stored());
     let fields = documents.fields().clone();
@@ -136,7 +140,12 @@ impl Column {
     }
 
     fn report(&self) -> FieldDigest {
-        FieldDigest { name: self.name.clone(), values: self.values, unreadable: self.unreadable, digest: self.sum.hex() }
+        FieldDigest {
+            name: self.name.clone(),
+            values: self.values,
+            unreadable: self.unreadable,
+            digest: self.sum.hex(),
+        }
     }
 }
 

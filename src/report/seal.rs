@@ -29,7 +29,10 @@ pub struct SealedFile {
     pub size: u64,
     /// Time of the last change, RFC 3339, UTC.
     pub modified: Option<String>,
-    /// BLAKE3 of the content, hexadecimal: that of `b3sum`.
+    /// Offset and length of bytes that engines rewrite in place (times, and the CRC over one): the hash takes them as zero.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub zeroed: Vec<(u64, u64)>,
+    /// BLAKE3 of the content, hexadecimal: without `zeroed` that of `b3sum`.
     pub blake3: String,
 }
 

@@ -15,5 +15,5 @@ mod wounds;
 pub use context::{Context, Level};
 pub use jobs::{Job, Work};
 pub use outlook::{RELEASE, outlook};
-pub use state::State;
 pub use run::{Ended, Flow, Options, Verified, verify};
+pub use state::State;

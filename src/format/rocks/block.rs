@@ -193,4 +193,3 @@ pub(super) fn check_trailer(bytes: &[u8], handle: BlockHandle, format: &BlockFor
     }
     Ok(kind)
 }
-

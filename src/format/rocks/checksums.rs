@@ -2,7 +2,7 @@
 
 use super::block::{BlockHandle, check_trailer};
 use super::table::{Table, TableFault};
-use crate::format::{Kind, FormatError, Source};
+use crate::format::{FormatError, Kind, Source};
 
 /// How much is read at a time.
 const CHUNK: u64 = 1 << 20;
@@ -24,7 +24,8 @@ impl<S: Source> Table<S> {
             b"rocksdb.stats",
         ];
         let meta = self.meta_blocks().iter().filter(|(name, _)| !opened.contains(&name.as_slice()));
-        let mut blocks: Vec<(BlockHandle, Option<usize>)> = data.chain(meta.map(|(_, handle)| (*handle, None))).collect();
+        let mut blocks: Vec<(BlockHandle, Option<usize>)> =
+            data.chain(meta.map(|(_, handle)| (*handle, None))).collect();
         blocks.sort_by_key(|(handle, _)| handle.offset);
         let formats = self.formats();
         for (handle, number) in blocks {

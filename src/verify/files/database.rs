@@ -41,7 +41,9 @@ pub(in crate::verify) fn check(context: &Context<'_>, tree: &Tree, job: &Job) {
     });
     for name in db.unreferenced_tables() {
         let detail = "a table that the MANIFEST does not name; RocksDB removes it at the next open";
-        context.findings.add(of_job(job, Finding::info("rocks.stray-table", detail).at(&in_directory(&job.path, name))));
+        context
+            .findings
+            .add(of_job(job, Finding::info("rocks.stray-table", detail).at(&in_directory(&job.path, name))));
     }
 }
 

@@ -17,15 +17,14 @@ use crate::{
 /// Findings that the roles of files do not tell.
 pub(in crate::verify) fn findings(view: &View, tree: &Tree, list: &[FileEntry]) -> Vec<Finding> {
     let mut findings = Vec::new();
-    let named: Vec<_> = view
-        .used()
-        .and_then(|file| file.manifest.as_ref())
-        .map(crate::inspect::files::named_by)
-        .unwrap_or_default();
+    let named: Vec<_> =
+        view.used().and_then(|file| file.manifest.as_ref()).map(crate::inspect::files::named_by).unwrap_or_default();
     for entry in &tree.entries {
         // A directory of the manifest whose name is taken by a file.
-        let is_directory_name =
-            matches!(names::classify(&entry.path.join("CURRENT")).0, NameKind::IdMap | NameKind::ScalarIndex | NameKind::FtsIndex);
+        let is_directory_name = matches!(
+            names::classify(&entry.path.join("CURRENT")).0,
+            NameKind::IdMap | NameKind::ScalarIndex | NameKind::FtsIndex
+        );
         if is_directory_name && entry.file_type != FileType::Dir && named.iter().any(|named| named.path == entry.path) {
             let detail = "a file stands where a directory should; zvec 0.8.0 cannot open the collection";
             findings.push(Finding::error("file.not-a-directory", detail).at(&entry.path).loses(Loss::None, None));
@@ -56,6 +55,7 @@ fn almost(file: &FileEntry) -> Option<Finding> {
     } else {
         return None;
     };
-    let detail = format!("the name is almost that of {what}; zvec passes over it. If it was renamed, give it its name back");
+    let detail =
+        format!("the name is almost that of {what}; zvec passes over it. If it was renamed, give it its name back");
     Some(Finding::warning("file.misnamed", detail).at(Path::new(first)))
 }

@@ -47,7 +47,8 @@ pub(in crate::verify) fn check(context: &Context<'_>, job: &Job) {
         Ok(Some(sum)) if !sum.is_valid() => {
             let (stored, computed) = (sum.stored, sum.computed);
             let offset = file.container.sections.first().map_or(0, |section| section.content_offset);
-            let detail = format!("content: CRC {stored:#010x} stored, {computed:#010x} computed; zvec does not look at it");
+            let detail =
+                format!("content: CRC {stored:#010x} stored, {computed:#010x} computed; zvec does not look at it");
             add(&FormatError::checksum("proxima.content-crc-mismatch", offset, detail), Loss::Possible, documents);
         }
         Ok(_) => {}

@@ -47,7 +47,9 @@ pub fn outlook(view: &View, tree: &Tree, findings: &[Finding], more: &Findings) 
         documents: None,
     };
     // What it does with documents can be told only where it reads by the same manifest.
-    let Some((file, manifest)) = view.used().and_then(|file| Some((file, file.manifest.as_ref()?))) else { return outlook };
+    let Some((file, manifest)) = view.used().and_then(|file| Some((file, file.manifest.as_ref()?))) else {
+        return outlook;
+    };
     if outlook.manifest.as_deref() != Some(&show_path(&file.path)) {
         return outlook;
     }
@@ -59,7 +61,9 @@ pub fn outlook(view: &View, tree: &Tree, findings: &[Finding], more: &Findings) 
         if replayed.undecodable && outlook.open == OpenOutlook::Opens {
             outlook.open = OpenOutlook::Crashes;
             outlook.accepts_inserts = false;
-            outlook.reasons.push("a record of the write-ahead log ends within a value: the replay dies of it".to_owned());
+            outlook
+                .reasons
+                .push("a record of the write-ahead log ends within a value: the replay dies of it".to_owned());
         }
         outlook.wal = overlay.path.as_deref().map(|path| WalOutlook {
             path: show_path(path),

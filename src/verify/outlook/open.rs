@@ -47,7 +47,9 @@ pub fn open(view: &View, tree: &Tree, findings: &[Finding]) -> Opened {
         return Opened::refuses(message, "there is no lock file");
     }
     // The highest number of its own style, whatever is in it.
-    let Some(file) = view.manifests().iter().find(|file| file.name.style == Style::Release && is_file(tree, &file.path)) else {
+    let Some(file) =
+        view.manifests().iter().find(|file| file.name.style == Style::Release && is_file(tree, &file.path))
+    else {
         return Opened::refuses("Failed to find the version file", "there is no manifest.<N>");
     };
     let opened = by_manifest(view, tree, findings, file);
@@ -61,7 +63,9 @@ fn by_manifest(view: &View, tree: &Tree, findings: &[Finding], file: &ManifestFi
         ManifestState::Valid | ManifestState::Newer(_) => false,
         ManifestState::Damaged(error) if matches!(error.code, "manifest.empty" | "manifest.incomplete") => true,
         ManifestState::Damaged(error) => return Opened::refuses("Failed to parse manifest", error.detail.clone()),
-        ManifestState::Unreadable(finding) => return Opened::refuses("Failed to parse manifest", finding.detail.clone()),
+        ManifestState::Unreadable(finding) => {
+            return Opened::refuses("Failed to parse manifest", finding.detail.clone());
+        }
     };
     let manifest = file.manifest.as_ref().unwrap_or(&none);
     let id_map = names::id_map_path(manifest.id_map_path_suffix);
@@ -97,7 +101,8 @@ fn by_manifest(view: &View, tree: &Tree, findings: &[Finding], file: &ManifestFi
 /// Directories that an open removes once id map and delete snapshot are open, even where it fails later.
 fn removed(tree: &Tree, manifest: &Manifest) -> Vec<PathBuf> {
     let listed: Vec<u32> = segments_of(manifest).iter().map(SegmentRef::id).collect();
-    let directories = tree.entries.iter().filter(|entry| entry.file_type == FileType::Dir && entry.path.iter().count() == 1);
+    let directories =
+        tree.entries.iter().filter(|entry| entry.file_type == FileType::Dir && entry.path.iter().count() == 1);
     let removed = directories.filter(|entry| {
         let (kind, segment) = names::classify(&entry.path);
         kind == NameKind::Unfinished || segment.is_some_and(|id| !listed.contains(&id))
@@ -125,8 +130,9 @@ fn segment_fault(view: &View, tree: &Tree, findings: &[Finding], segment: Segmen
     for block in blocks {
         let Some(path) = segment.block_path(block) else { continue };
         let fault = match BlockType::try_from(block.block_type) {
-            Ok(BlockType::Scalar) => forward_fault(tree, findings, &path)
-                .map(|reason| (format!("cannot open {}", shown(&path)), reason)),
+            Ok(BlockType::Scalar) => {
+                forward_fault(tree, findings, &path).map(|reason| (format!("cannot open {}", shown(&path)), reason))
+            }
             Ok(BlockType::ScalarIndex | BlockType::FtsIndex) => database_fault(view, tree, &path)
                 .or_else(|| family_fault(findings, &path))
                 .map(|reason| ("Failed to open scalar indexer".to_owned(), reason)),
@@ -150,7 +156,8 @@ fn forward_fault(tree: &Tree, findings: &[Finding], path: &Path) -> Option<Strin
         return Some(format!("{} is missing", path.display()));
     }
     // It reads footer and schema when it opens, batches later.
-    let at_open = ["bad-magic", "truncated", "no-footer", "bad-footer", "bad-schema", "bad-thrift", "unknown-type", "bad-block"];
+    let at_open =
+        ["bad-magic", "truncated", "no-footer", "bad-footer", "bad-schema", "bad-thrift", "unknown-type", "bad-block"];
     let found = findings.iter().find(|finding| {
         is_at(finding, path) && finding.code.strip_prefix("forward.").is_some_and(|fault| at_open.contains(&fault))
     });
@@ -165,9 +172,16 @@ fn vector_fault(tree: &Tree, findings: &[Finding], path: &Path) -> Option<String
         let code = finding.code.as_str();
         // Content is not looked at.
         let container = (code.starts_with("proxima.") || code.starts_with("index-meta."))
-            && !matches!(code, "proxima.segment-crc-mismatch" | "proxima.content-crc-mismatch" | "proxima.segment-crc" | "proxima.content-crc");
+            && !matches!(
+                code,
+                "proxima.segment-crc-mismatch"
+                    | "proxima.content-crc-mismatch"
+                    | "proxima.segment-crc"
+                    | "proxima.content-crc"
+            );
         let of_release = matches!(code, "vectors.legacy-layout" | "vectors.legacy-quantiser");
-        is_at(finding, path) && (container || of_release || code == "hnsw.bad-entry-point" || code.ends_with(".missing-segment"))
+        is_at(finding, path)
+            && (container || of_release || code == "hnsw.bad-entry-point" || code.ends_with(".missing-segment"))
     });
     found.map(|finding| finding.detail.clone())
 }
@@ -186,7 +200,8 @@ fn database_fault(view: &View, tree: &Tree, path: &Path) -> Option<String> {
         Ok(db) => db,
         Err(error) => return Some(error.detail),
     };
-    let fault = db.faults().iter().find(|fault| !fault.file.ends_with(".log") && fault.error.code != "rocks-log.torn-tail")?;
+    let fault =
+        db.faults().iter().find(|fault| !fault.file.ends_with(".log") && fault.error.code != "rocks-log.torn-tail")?;
     Some(format!("{}: {}", fault.file, fault.error.detail))
 }
 

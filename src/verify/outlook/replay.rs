@@ -13,7 +13,11 @@ use crate::{
         manifest::Manifest,
         wal::{self, ZvecView},
     },
-    inspect::{Findings, View, idmap::{IdMap, Mapped}, wal::Overlay},
+    inspect::{
+        Findings, View,
+        idmap::{IdMap, Mapped},
+        wal::Overlay,
+    },
     report::outlook::{DocumentsOutlook, Ids},
 };
 
@@ -38,7 +42,13 @@ struct Step {
 }
 
 /// Replays the log as zvec would. `None` without a log, or where zvec refuses it.
-pub fn replay(view: &View, manifest: &Manifest, id_map: &IdMap, overlay: &Overlay, snapshot: &RoaringTreemap) -> Option<Replayed> {
+pub fn replay(
+    view: &View,
+    manifest: &Manifest,
+    id_map: &IdMap,
+    overlay: &Overlay,
+    snapshot: &RoaringTreemap,
+) -> Option<Replayed> {
     let path = overlay.path.as_ref()?;
     let source = view.source(path).ok()?;
     let mut steps = Vec::new();
@@ -52,8 +62,12 @@ pub fn replay(view: &View, manifest: &Manifest, id_map: &IdMap, overlay: &Overla
     .ok()?;
     let ZvecView::Replayed { records, .. } = scan.zvec else { return None };
     let undecodable = broken.is_some_and(|index| index < records);
-    let mut replayed =
-        Replayed { records, dropped: scan.records.saturating_sub(records), undecodable, documents: DocumentsOutlook::default() };
+    let mut replayed = Replayed {
+        records,
+        dropped: scan.records.saturating_sub(records),
+        undecodable,
+        documents: DocumentsOutlook::default(),
+    };
     if !undecodable {
         let zvec = Zvec::run(manifest, id_map, &steps, records);
         replayed.documents = differences(&zvec, &steps, overlay, id_map, snapshot);
@@ -89,10 +103,12 @@ impl Zvec {
             match step.op {
                 Op::Insert => add(&mut latest),
                 Op::Upsert => {
-                    let current = latest.get(step.pk.as_slice()).copied().unwrap_or_else(|| match id_map.get(&step.pk, &ignored) {
-                        // A map that is ahead of the manifest knows ids that this log is about to give out.
-                        Mapped::To(id) => Some(id).filter(|id| *id < first_id),
-                        Mapped::Absent | Mapped::Unknown(_) => None,
+                    let current = latest.get(step.pk.as_slice()).copied().unwrap_or_else(|| {
+                        match id_map.get(&step.pk, &ignored) {
+                            // A map that is ahead of the manifest knows ids that this log is about to give out.
+                            Mapped::To(id) => Some(id).filter(|id| *id < first_id),
+                            Mapped::Absent | Mapped::Unknown(_) => None,
+                        }
                     });
                     zvec.deleted.extend(current);
                     add(&mut latest);
@@ -113,7 +129,13 @@ impl Zvec {
 }
 
 /// A document version is missing, or there and should not be: told by key.
-fn differences(zvec: &Zvec, steps: &[Step], overlay: &Overlay, id_map: &IdMap, snapshot: &RoaringTreemap) -> DocumentsOutlook {
+fn differences(
+    zvec: &Zvec,
+    steps: &[Step],
+    overlay: &Overlay,
+    id_map: &IdMap,
+    snapshot: &RoaringTreemap,
+) -> DocumentsOutlook {
     // Versions by key: those that live, and those that zvec takes for living.
     let mut lost: BTreeMap<Vec<u8>, ()> = BTreeMap::new();
     let mut kept: BTreeSet<Vec<u8>> = BTreeSet::new();
@@ -130,7 +152,9 @@ fn differences(zvec: &Zvec, steps: &[Step], overlay: &Overlay, id_map: &IdMap, s
         }
     }
     // Flushed rows that only one of the two marks. Their keys are in the records that mark them, or in the id map.
-    let flushed = |ids: &RoaringTreemap| ids.iter().filter(|id| *id < zvec.first_id && !snapshot.contains(*id)).collect::<RoaringTreemap>();
+    let flushed = |ids: &RoaringTreemap| {
+        ids.iter().filter(|id| *id < zvec.first_id && !snapshot.contains(*id)).collect::<RoaringTreemap>()
+    };
     let (meant, done) = (flushed(&overlay.deleted), flushed(&zvec.deleted));
     let (mut spared, mut struck) = (&meant - &done, &done - &meant);
     if !spared.is_empty() || !struck.is_empty() {

@@ -21,7 +21,10 @@ use crate::{
     },
 };
 
-use super::super::{context::Context, jobs::{Job, Work}};
+use super::super::{
+    context::Context,
+    jobs::{Job, Work},
+};
 
 /// A comparison under way; threads share it.
 pub struct Comparison {
@@ -134,10 +137,12 @@ impl Comparison {
 
     /// Compares one file; `None` if the look was stopped. What cannot be read is told elsewhere.
     fn file(&self, context: &Context<'_>, tree: &Tree, path: &Path, sealed: &SealedFile) -> Option<Verdict> {
-        let Ok(source) = context.view.source(path) else { return Some(Verdict::Mismatch("it cannot be read".to_owned())) };
+        let Ok(source) = context.view.source(path) else {
+            return Some(Verdict::Mismatch("it cannot be read".to_owned()));
+        };
         let go_on = |_| !context.stopped();
         let same_start = if source.size() >= sealed.size {
-            match super::hash(&source, sealed.size, &go_on) {
+            match super::hash(&source, sealed.size, &sealed.zeroed, &go_on) {
                 Ok(Some(hash)) => hash.to_hex().as_str() == sealed.blake3,
                 Ok(None) => return None,
                 Err(error) => return Some(Verdict::Mismatch(error.0)),
@@ -163,7 +168,9 @@ impl Comparison {
         let what = match size.cmp(&sealed.size) {
             std::cmp::Ordering::Equal => format!("its {size} bytes are not those that were sealed"),
             std::cmp::Ordering::Less => format!("it has {size} bytes, {} were sealed", sealed.size),
-            std::cmp::Ordering::Greater => format!("it has {size} bytes, {} were sealed, and no engine lets it grow", sealed.size),
+            std::cmp::Ordering::Greater => {
+                format!("it has {size} bytes, {} were sealed, and no engine lets it grow", sealed.size)
+            }
         };
         format!("{what}{time}")
     }
@@ -224,7 +231,7 @@ impl Comparison {
         manifests.max_by_key(|(_, number)| *number)
     }
 
-    /// Whether a RocksDB directory was made anew under its old name: another identity, and another beginning of its MANIFEST.
+    /// Whether a RocksDB directory was made anew under its old name: another identity, written since.
     fn made_anew(&self, context: &Context<'_>, tree: &Tree, dir: &Path) -> bool {
         if !self.moved_on {
             return false;
@@ -234,12 +241,14 @@ impl Comparison {
             let Some(sealed) = sealed.filter(|_| tree.get(&path).is_some()) else { return true };
             let Ok(source) = context.view.source(&path) else { return true };
             let len = sealed.size.min(source.size());
-            let hash = super::hash(&source, len, &|_| true).ok().flatten();
+            let hash = super::hash(&source, len, &[], &|_| true).ok().flatten();
             len < sealed.size || hash.is_none_or(|hash| hash.to_hex().as_str() != sealed.blake3)
         };
-        let Some((manifest, _)) = self.sealed_manifest(dir) else { return false };
         let identity = dir.join("IDENTITY");
-        self.by_path.contains_key(&identity) && differs(identity) && differs(PathBuf::from(&manifest.path))
+        let Some(sealed) = self.by_path.get(&identity).and_then(|at| self.seal.files.get(*at)) else { return false };
+        // One whose time is that of the seal was not written anew: its bytes rotted.
+        let written = tree.get(&identity).is_some_and(|entry| entry.modified.map(rfc3339) != sealed.modified);
+        written && differs(identity)
     }
 
     fn mismatch(&self, path: &Path, detail: String) -> Finding {

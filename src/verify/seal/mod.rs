@@ -9,9 +9,10 @@
 //! | delete snapshot, forward block, vectors | never while it is named; it may be gone or unnamed once the manifest has moved on |
 //! | write-ahead log | it may grow; it may be another once the manifest has moved on |
 //! | RocksDB: CURRENT, MANIFEST, tables, the rest | a MANIFEST may grow; tables and older MANIFESTs may go once it has grown or a higher one is current |
-//! | RocksDB directory as a whole | another IDENTITY and another beginning of its MANIFEST: made anew, once the manifest has moved on |
+//! | RocksDB directory as a whole | another IDENTITY, written since: made anew, once the manifest has moved on |
 
 mod compare;
+mod mask;
 
 use std::path::{Path, PathBuf};
 
@@ -61,23 +62,25 @@ pub fn make(
     each: &(dyn Fn(u64) -> bool + Sync),
 ) -> Result<Option<SealFile>, Box<Finding>> {
     let Some((file, manifest)) = view.used().and_then(|file| Some((file, file.manifest.as_ref()?))) else {
-        return Err(Box::new(Finding::error("manifest.none", "there is no usable manifest to say what belongs to the collection")));
+        return Err(Box::new(Finding::error(
+            "manifest.none",
+            "there is no usable manifest to say what belongs to the collection",
+        )));
     };
     let context = Context::new(view, manifest, Level::Files);
-    let mut paths: Vec<&Path> = jobs::plan(&context, tree, None)
-        .iter()
-        .flat_map(|job| files(tree, &job.path))
-        .collect();
+    let mut paths: Vec<&Path> =
+        jobs::plan(&context, tree, None).iter().flat_map(|job| files(tree, &job.path)).collect();
     paths.sort_unstable();
     paths.dedup();
     let hashed = paths.par_iter().map(|path| {
         let source = view.source(path).map_err(Box::new)?;
-        let hash = hash(&source, source.size(), each).map_err(|error| {
-            Box::new(Finding::error("io.read", error.0).at(path))
-        })?;
+        let masks = mask::of(&source, path);
+        let hash = hash(&source, source.size(), &masks, each)
+            .map_err(|error| Box::new(Finding::error("io.read", error.0).at(path)))?;
         let Some(hash) = hash else { return Ok(None) };
         let modified = tree.get(path).and_then(|entry| entry.modified).map(rfc3339);
-        Ok(Some(SealedFile { path: show_path(path), size: source.size(), modified, blake3: hash.to_hex().to_string() }))
+        let (path, size, blake3) = (show_path(path), source.size(), hash.to_hex().to_string());
+        Ok(Some(SealedFile { path, size, modified, zeroed: masks, blake3 }))
     });
     let files: Option<Vec<SealedFile>> = hashed.collect::<Result<Vec<_>, Box<Finding>>>()?.into_iter().collect();
     Ok(files.map(|files| SealFile {
@@ -93,11 +96,19 @@ pub fn make(
 pub(super) fn files<'a>(tree: &'a Tree, path: &Path) -> Vec<&'a Path> {
     let covered = tree.entries.iter().filter(|entry| entry.file_type == FileType::File && entry.path.starts_with(path));
     let name = |path: &Path| path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-    covered.map(|entry| entry.path.as_path()).filter(|path| !["LOCK", "LOG"].contains(&name(path).as_str()) && !name(path).starts_with("LOG.old")).collect()
+    covered
+        .map(|entry| entry.path.as_path())
+        .filter(|path| !["LOCK", "LOG"].contains(&name(path).as_str()) && !name(path).starts_with("LOG.old"))
+        .collect()
 }
 
-/// The hash of the first `len` bytes of a file; `None` if `each`, told the bytes of each piece, says that it is enough.
-fn hash(source: &FileSource, len: u64, each: &(dyn Fn(u64) -> bool + Sync)) -> Result<Option<blake3::Hash>, SourceError> {
+/// The hash of the first `len` bytes of a file, those of `masks` taken as zero; `None` if `each`, told the bytes of each piece, says that it is enough.
+fn hash(
+    source: &FileSource,
+    len: u64,
+    masks: &[(u64, u64)],
+    each: &(dyn Fn(u64) -> bool + Sync),
+) -> Result<Option<blake3::Hash>, SourceError> {
     let mut hasher = blake3::Hasher::new();
     let mut buffer = vec![0; usize::try_from(len.min(CHUNK)).unwrap_or(0)];
     let mut at = 0;
@@ -105,6 +116,7 @@ fn hash(source: &FileSource, len: u64, each: &(dyn Fn(u64) -> bool + Sync)) -> R
         let step = (len - at).min(CHUNK);
         let piece = buffer.get_mut(..usize::try_from(step).unwrap_or(0)).unwrap_or_default();
         source.read_exact_at(at, piece)?;
+        mask::zero(piece, at, masks);
         hasher.update(piece);
         at += step;
         if !each(step) {

@@ -72,9 +72,7 @@ fn is_sealed(db: &Db, scalar: bool, found: &BTreeSet<String>, context: &Context<
         });
     }
     let Some(family) = db.column_family(b"default") else { return false };
-    family.scan().flatten().any(|row| {
-        SpecialKey::parse(&row.key).is_some_and(|key| key.special == Special::Sealed)
-    })
+    family.scan().flatten().any(|row| SpecialKey::parse(&row.key).is_some_and(|key| key.special == Special::Sealed))
 }
 
 fn fields<'a>(context: &Context<'a>) -> impl Iterator<Item = (&'a FieldSchema, &'a Params)> {

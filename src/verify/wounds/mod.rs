@@ -21,7 +21,8 @@ use super::context::{Context, Level};
 
 /// Looks for all of them; for those of one segment if that is asked for.
 pub(super) fn check(context: &Context<'_>, tree: &Tree, segment: Option<u32>) {
-    for listed in segments_of(context.manifest).into_iter().filter(|listed| segment.is_none_or(|id| listed.id() == id)) {
+    for listed in segments_of(context.manifest).into_iter().filter(|listed| segment.is_none_or(|id| listed.id() == id))
+    {
         if context.stopped() {
             return;
         }

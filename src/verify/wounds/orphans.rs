@@ -43,7 +43,8 @@ pub(super) fn check(context: &Context<'_>, tree: &Tree) {
         }
         let mut held = Vec::new();
         if only_here > 0 {
-            let key = first.map_or_else(String::new, |key| format!(" (the first is {})", String::from_utf8_lossy(&key)));
+            let key =
+                first.map_or_else(String::new, |key| format!(" (the first is {})", String::from_utf8_lossy(&key)));
             held.push(format!("{only_here} documents that nothing else holds{key}"));
         }
         if records > 0 {

@@ -9,11 +9,7 @@ use crate::{
         forward::{DOC_ID_COLUMN, UID_COLUMN, value_at},
         value::Value,
     },
-    inspect::{
-        Findings, View,
-        documents::BlockReader,
-        segments_of,
-    },
+    inspect::{Findings, View, documents::BlockReader, segments_of},
 };
 
 use super::super::context::Context;

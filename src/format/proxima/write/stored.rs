@@ -1,7 +1,7 @@
 //! What a reader gets of a vector once it is stored: normalisation and narrower storage cost it its last bits.
 
-use super::plan::FilePlan;
 use super::encode::Input;
+use super::plan::FilePlan;
 use crate::format::proxima::encoding::Encoding;
 use crate::format::value::Value;
 use crate::format::{FormatError, Result};
