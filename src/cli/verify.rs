@@ -11,7 +11,7 @@ use clap::{Args, ValueHint};
 use crate::{
     inspect::{Findings, Tree},
     report::{
-        Exit, show_path,
+        Exit, Finding, show_path,
         verify::{VerifiedCollection, VerifyReport},
     },
     verify::{Ended, Flow, Job, Level, Options, State, outlook, seal::Comparison, verify},
@@ -158,7 +158,11 @@ fn one(
     if verified.ended.is_none() && args.segment.is_none() {
         let more = Findings::default();
         collection.outlook = Some(outlook(view, &tree, &findings, &more));
-        let more: Vec<_> = more.list().into_iter().filter(|finding| !findings.contains(finding)).collect();
+        let same = |a: &Finding, b: &Finding| {
+            (&a.code, &a.path, a.offset, &a.detail) == (&b.code, &b.path, b.offset, &b.detail)
+        };
+        let known = |finding: &Finding| findings.iter().any(|other| same(finding, other));
+        let more: Vec<_> = more.list().into_iter().filter(|finding| !known(finding)).collect();
         findings.extend(more);
     }
     let exit = match verified.ended {

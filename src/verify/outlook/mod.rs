@@ -74,6 +74,17 @@ pub fn outlook(view: &View, tree: &Tree, findings: &[Finding], more: &Findings) 
     if outlook.open != OpenOutlook::Opens {
         return outlook;
     }
+    // Then the replay of a document with text fails, and nobody can tell how far it had come.
+    let lost = |finding: &Finding| {
+        finding.code == "index.family-missing"
+            && !["$FTS_STAT", "$POSITIONS"].iter().any(|harmless| finding.detail.contains(harmless))
+    };
+    if outlook.wal.is_some() && findings.iter().any(lost) {
+        outlook
+            .reasons
+            .push("a full-text index lacks column families: documents of the write-ahead log would be lost".to_owned());
+        return outlook;
+    }
     let unreachable = unreachable::keys(view, manifest, &id_map, &snapshot, &overlay, findings);
     let mut documents = replayed.map(|replayed| replayed.documents).unwrap_or_default();
     documents.unreachable = unreachable;

@@ -133,9 +133,13 @@ fn segment_fault(view: &View, tree: &Tree, findings: &[Finding], segment: Segmen
             Ok(BlockType::Scalar) => {
                 forward_fault(tree, findings, &path).map(|reason| (format!("cannot open {}", shown(&path)), reason))
             }
-            Ok(BlockType::ScalarIndex | BlockType::FtsIndex) => database_fault(view, tree, &path)
-                .or_else(|| family_fault(findings, &path))
+            Ok(BlockType::ScalarIndex) => database_fault(view, tree, &path)
+                .or_else(|| family_fault(findings, &path, ""))
                 .map(|reason| ("Failed to open scalar indexer".to_owned(), reason)),
+            Ok(BlockType::FtsIndex) => database_fault(view, tree, &path)
+                // Without other families it opens, and finds less; without this one a sealed index does not.
+                .or_else(|| family_fault(findings, &path, "$FTS_STAT").filter(|_| !segment.writing))
+                .map(|reason| (format!("open_fts_indexers: open failed at [{}]", shown(&path)), reason)),
             Ok(BlockType::VectorIndex | BlockType::VectorIndexQuantize) => {
                 vector_fault(tree, findings, &path).map(|reason| ("Failed to open index".to_owned(), reason))
             }
@@ -186,8 +190,10 @@ fn vector_fault(tree: &Tree, findings: &[Finding], path: &Path) -> Option<String
     found.map(|finding| finding.detail.clone())
 }
 
-fn family_fault(findings: &[Finding], path: &Path) -> Option<String> {
-    let found = findings.iter().find(|finding| is_at(finding, path) && finding.code.starts_with("index.family-"));
+fn family_fault(findings: &[Finding], path: &Path, name: &str) -> Option<String> {
+    let found = findings.iter().find(|finding| {
+        is_at(finding, path) && finding.code == "index.family-missing" && finding.detail.contains(name)
+    });
     found.map(|finding| finding.detail.clone())
 }
 
