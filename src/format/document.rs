@@ -208,6 +208,26 @@ pub fn encode(doc: &WalDoc) -> Result<Vec<u8>> {
     Ok(out)
 }
 
+/// Appends the payload of a document whose fields the caller holds apart from it: the same bytes as [`encode`], with score 0.
+pub fn encode_parts<'a>(
+    out: &mut Vec<u8>,
+    pk: &[u8],
+    doc_id: u64,
+    op: Op,
+    fields: impl ExactSizeIterator<Item = (&'a str, &'a Value)>,
+) -> Result<()> {
+    put_bytes(out, pk)?;
+    out.extend(0f32.to_le_bytes());
+    out.extend(doc_id.to_le_bytes());
+    out.extend(op.number().to_le_bytes());
+    put_len(out, fields.len())?;
+    for (name, value) in fields {
+        put_bytes(out, name.as_bytes())?;
+        put_value(out, value)?;
+    }
+    Ok(())
+}
+
 fn put_value(out: &mut Vec<u8>, value: &Value) -> Result<()> {
     out.push(tag_of(value));
     match value {
@@ -291,7 +311,10 @@ fn put_bytes(out: &mut Vec<u8>, bytes: &[u8]) -> Result<()> {
 
 fn put_array<T, const N: usize>(out: &mut Vec<u8>, values: &[T], bytes: impl Fn(&T) -> [u8; N]) -> Result<()> {
     put_len(out, values.len())?;
-    out.extend(values.iter().flat_map(bytes));
+    out.reserve(values.len().saturating_mul(N));
+    for value in values {
+        out.extend_from_slice(&bytes(value));
+    }
     Ok(())
 }
 

@@ -4,6 +4,7 @@
 //! `docs/schemas/`; a test compares, so a change of the contract is a visible diff.
 
 pub mod documents;
+pub mod engine;
 mod envelope;
 mod exit;
 pub mod files;

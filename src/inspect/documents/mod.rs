@@ -137,6 +137,26 @@ impl<'a> Documents<'a> {
         Ok(Self { view, manifest, fields, snapshot, deleted, id_map, overlay, findings, selection, unreadable_rows: 0 })
     }
 
+    /// The documents of one published version, whose delete snapshot is `deleted`: no id map and no WAL is read.
+    pub fn of_version(view: &'a View, deleted: RoaringTreemap) -> Result<Self, InspectError> {
+        let (_, manifest) = view.manifest()?;
+        let findings = Findings::default();
+        let (fields, odd) = Fields::of(manifest);
+        findings.extend(odd);
+        Ok(Self {
+            view,
+            manifest,
+            fields,
+            snapshot: deleted.clone(),
+            deleted,
+            id_map: IdMap::absent(manifest),
+            overlay: Overlay::default(),
+            findings,
+            selection: Selection::default(),
+            unreadable_rows: 0,
+        })
+    }
+
     /// The schema's fields.
     pub fn fields(&self) -> &Fields {
         &self.fields

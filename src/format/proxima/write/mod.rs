@@ -159,6 +159,11 @@ impl<S: PatchSink> FlatWriter<S> {
         self.rows
     }
 
+    /// Bytes that have gone to the sink so far, about: those of a block of rows are still held back.
+    pub fn position(&self) -> u64 {
+        self.container.position()
+    }
+
     /// Completes the file; `updated` is unix seconds.
     pub fn finish(self, updated: u64) -> Result<Finished<S>> {
         let Self { mut container, body, created, rows, .. } = self;
