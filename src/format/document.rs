@@ -117,6 +117,26 @@ pub fn decode(payload: &[u8], base: u64) -> Result<WalDoc> {
     Ok(WalDoc { pk, score, doc_id, op, fields })
 }
 
+/// What stands before a document's fields.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Head<'a> {
+    /// Primary key.
+    pub pk: &'a [u8],
+    /// Document id: the old one for UPDATE and DELETE, else 0.
+    pub doc_id: u64,
+    /// What to do with the document.
+    pub op: Op,
+}
+
+/// Decodes no more than key, id and operation of a payload that begins at file offset `base`. Code: `document.truncated`.
+pub fn decode_head(payload: &[u8], base: u64) -> Result<Head<'_>> {
+    let mut cursor = Cursor::new(payload, base, CUT);
+    let pk = cursor.u32_bytes()?;
+    cursor.f32()?;
+    let doc_id = cursor.u64()?;
+    Ok(Head { pk, doc_id, op: Op::from_number(cursor.u32()?) })
+}
+
 fn value(cursor: &mut Cursor<'_>, name: &str) -> Result<Value> {
     let at = cursor.offset();
     Ok(match cursor.u8()? {

@@ -12,6 +12,7 @@ pub mod idmap;
 pub mod lock;
 pub mod manifests;
 pub mod names;
+mod old_ids;
 pub mod segments;
 mod source;
 mod time;
@@ -21,6 +22,7 @@ pub mod wal;
 
 pub use error::{InspectError, io_code, io_hint};
 pub use findings::Findings;
+pub use old_ids::{first_id, old_ids};
 pub use source::{FileSource, io_finding};
 pub use time::{from_unix, rfc3339};
 pub use tree::{Tree, TreeEntry, Usage};
