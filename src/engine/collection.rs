@@ -40,6 +40,8 @@ pub struct Collection {
     pub(super) next_segment_id: u32,
     /// Files of the writing segment that a crash left, made from what the log holds: removed once that is published.
     pub(super) residue: Vec<PathBuf>,
+    /// Directories that the next version does not name any more.
+    pub(super) stale: Vec<PathBuf>,
     /// Why nothing can be written any more until the collection is opened again.
     pub(super) broken: Option<String>,
     pub(super) _lock: LockGuard,

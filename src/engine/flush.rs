@@ -16,7 +16,7 @@ use crate::{
     inspect::names::{delete_snapshot_path, segment_dir},
 };
 
-use super::{Collection, EngineError, segment::WritingSegment, wal::WalWriter};
+use super::{Collection, EngineError, files::remove_tree, segment::WritingSegment, wal::WalWriter};
 
 /// What a flush did.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -104,11 +104,11 @@ impl Collection {
         }
         superfluous.append(&mut self.residue);
         self.wal = WalWriter::new(self.files.clone(), self.root.join(self.segment.wal_path()));
-        let leftovers = superfluous.into_iter().filter_map(|path| {
-            let error = self.files.remove(&path).err()?;
-            Some((path, error.to_string()))
-        });
-        let leftovers = leftovers.collect();
+        let files = superfluous.into_iter().map(|path| (self.files.remove(&path), path));
+        let directories =
+            std::mem::take(&mut self.stale).into_iter().map(|path| (remove_tree(self.files.fs().as_ref(), &path), path));
+        let tried = files.chain(directories);
+        let leftovers = tried.filter_map(|(removed, path)| Some((path, removed.err()?.to_string()))).collect();
         Ok(Flushed { manifest: Some(version.name.to_string()), rows, new_segment: roll_over, leftovers })
     }
 

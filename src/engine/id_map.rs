@@ -7,7 +7,7 @@ use crate::format::idmap::{decode_value, encode_value};
 use super::{
     EngineError,
     files::Files,
-    rocks::{RocksSnapshot, RocksStore, plain_options},
+    rocks::{RocksSnapshot, RocksStore, id_map},
 };
 
 const FAMILY: &[u8] = b"default";
@@ -20,14 +20,14 @@ pub struct IdMap {
 
 impl IdMap {
     /// Makes the directory of an empty id map; durable but for its name.
-    pub fn create(files: &Files, path: PathBuf, now: u64) -> Result<Self, EngineError> {
-        let store = RocksStore::create(files.fs().clone(), &path, &[], plain_options)?;
+    pub fn create(files: &Files, path: PathBuf) -> Result<Self, EngineError> {
+        let store = RocksStore::create(files.fs().clone(), &path, &[], id_map)?;
         Ok(Self { path, store })
     }
 
     /// Opens an id map for writing.
-    pub fn open(files: &Files, path: PathBuf, now: u64) -> Result<Self, EngineError> {
-        let store = RocksStore::open(files.fs().clone(), &path, plain_options)?;
+    pub fn open(files: &Files, path: PathBuf) -> Result<Self, EngineError> {
+        let store = RocksStore::open(files.fs().clone(), &path, id_map)?;
         Ok(Self { path, store })
     }
 
@@ -47,6 +47,18 @@ impl IdMap {
     /// Forgets a primary key.
     pub fn delete(&mut self, pk: &[u8]) -> Result<(), EngineError> {
         self.store.delete(FAMILY, pk)
+    }
+
+    /// The keys whose document id is `first` or higher.
+    pub fn keys_from(&self, first: u64) -> Result<Vec<Vec<u8>>, EngineError> {
+        let mut keys = Vec::new();
+        for entry in self.store.scan(FAMILY)? {
+            let (key, value) = entry?;
+            if self.decode(&value)? >= first {
+                keys.push(key);
+            }
+        }
+        Ok(keys)
     }
 
     /// Bytes that unflushed entries take.

@@ -15,7 +15,7 @@ use crate::format::{
 use super::{
     EngineError, FieldKind, Schema,
     files::Files,
-    rocks::{RocksStore, scalar_options},
+    rocks::{RocksStore, scalar_index},
 };
 
 /// The index of all INVERT columns of a segment.
@@ -59,21 +59,21 @@ pub fn column_names(schema: &Schema) -> Vec<String> {
 
 impl ScalarIndex {
     /// Makes the directory of an empty index; durable but for its name.
-    pub fn create(files: &Files, path: PathBuf, block: u32, schema: &Schema, now: u64) -> Result<Self, EngineError> {
+    pub fn create(files: &Files, path: PathBuf, block: u32, schema: &Schema) -> Result<Self, EngineError> {
         let (positions, columns) = indexed(schema);
         let names: Vec<String> = families(&columns).map(|family| family.to_string()).collect();
         let names: Vec<&[u8]> = names.iter().map(|name| name.as_bytes()).filter(|name| *name != b"default").collect();
         if files.fs().metadata(&path).is_ok() {
             super::files::remove_tree(files.fs().as_ref(), &path)?;
         }
-        let store = RocksStore::create(files.fs().clone(), &path, &names, scalar_options)?;
+        let store = RocksStore::create(files.fs().clone(), &path, &names, scalar_index)?;
         let builder = IndexBuilder::new(columns.clone()).map_err(|error| EngineError::format(&path, error))?;
         Ok(Self { block, path, store, positions, columns, builder })
     }
 
     /// Opens the index of a segment for more rows.
-    pub fn open(files: &Files, path: PathBuf, block: u32, schema: &Schema, now: u64) -> Result<Self, EngineError> {
-        let store = RocksStore::open(files.fs().clone(), &path, scalar_options)?;
+    pub fn open(files: &Files, path: PathBuf, block: u32, schema: &Schema) -> Result<Self, EngineError> {
+        let store = RocksStore::open(files.fs().clone(), &path, scalar_index)?;
         let (positions, mut columns) = indexed(schema);
         let has = |family: Family<'_>| store.has_family(family.to_string().as_bytes());
         for column in &mut columns {

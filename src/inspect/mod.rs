@@ -21,7 +21,7 @@ mod view;
 pub mod wal;
 
 pub use error::{InspectError, io_code, io_hint};
-pub use findings::Findings;
+pub use findings::{Findings, losing};
 pub use old_ids::{first_id, old_ids};
 pub use source::{FileSource, io_finding};
 pub use time::{from_unix, rfc3339};

@@ -29,9 +29,14 @@ use super::{
     view::segments_of,
 };
 
+/// Path of the WAL that an open replays, whether it exists or not; `None` where the manifest has no writing block.
+pub fn path_of(manifest: &Manifest) -> Option<PathBuf> {
+    segments_of(manifest).iter().find_map(|segment| segment.wal_path())
+}
+
 /// The WAL that an open replays; `None` where the manifest has no writing block or there is no such file.
 pub fn active(view: &View, manifest: &Manifest) -> Option<PathBuf> {
-    let path = segments_of(manifest).iter().find_map(|segment| segment.wal_path())?;
+    let path = path_of(manifest)?;
     view.exists(&path).then_some(path)
 }
 

@@ -21,7 +21,7 @@ use crate::{
 use super::{Findings, InspectError, View, deleted::Deleted, idmap::IdMap, view::segments_of, wal::Overlay};
 
 pub use find::Found;
-pub use forward::{BlockReader, encoding_of, find_keys};
+pub use forward::{BlockReader, each_live_key, encoding_of, find_keys};
 pub use json::write_document;
 pub use parquet::{ParquetError, ParquetExport};
 pub use schema::{Field, Fields};
@@ -155,6 +155,11 @@ impl<'a> Documents<'a> {
             selection: Selection::default(),
             unreadable_rows: 0,
         })
+    }
+
+    /// Reads something else than the live documents.
+    pub fn select(&mut self, selection: Selection) {
+        self.selection = selection;
     }
 
     /// The schema's fields.
