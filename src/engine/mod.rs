@@ -4,6 +4,7 @@
 //! durable, and nothing is removed before what replaces it is.
 
 mod error;
+pub mod rocks;
 mod sink;
 
 pub use error::{EngineError, Refusal};
