@@ -4,7 +4,6 @@ use std::path::{Path, PathBuf};
 
 use crate::{
     format::{
-        Sink,
         forward::{
             Column, Encoding,
             write::{BlockWriter, RowBuilder, row_block_columns},

@@ -12,7 +12,6 @@ use crate::{
 
 use super::{
     EngineError, Options, Reader, Refusal, Schema,
-    block::BlockContext,
     deletes::Deletes,
     files::Files,
     id_map::IdMap,
@@ -102,18 +101,6 @@ impl Collection {
     pub fn readers(&self) -> impl Fn() -> Reader + Send + Sync + Clone + 'static {
         let (files, root, versions) = (self.files.clone(), self.root.clone(), self.versions.clone());
         move || Reader::new(files.clone(), root.clone(), versions.current())
-    }
-
-    /// What the block's methods need to know.
-    pub(super) fn context(&self) -> BlockContext<'_> {
-        BlockContext {
-            files: &self.files,
-            root: &self.root,
-            schema: &self.schema,
-            segment: self.segment.id(),
-            enable_mmap: self.enable_mmap,
-            options: &self.options,
-        }
     }
 
     /// Refuses if an earlier failure left the state in memory uncertain.

@@ -5,8 +5,7 @@ use std::path::{Path, PathBuf};
 
 use crate::format::{
     fts::{
-        Family, Posting, StatKey, decode, decode_row, decode_stat,
-        build::{FtsBuilder, TextColumn, Totals, families, surplus},
+        Family, FtsBuilder, Posting, StatKey, TextColumn, Totals, decode, decode_row, decode_stat, families, surplus,
         tokenize::Tokenizer,
     },
     inverted::EntryKind,
@@ -22,7 +21,6 @@ use super::{
 
 /// The index of all FTS columns of a segment.
 pub struct FtsIndex {
-    block: u32,
     path: PathBuf,
     store: RocksStore,
     /// Position in the schema of each column.
@@ -58,7 +56,7 @@ pub fn is_needed(schema: &Schema) -> bool {
 
 impl FtsIndex {
     /// Makes the directory of an empty index; durable but for its name.
-    pub fn create(files: &Files, path: PathBuf, block: u32, schema: &Schema) -> Result<Self, EngineError> {
+    pub fn create(files: &Files, path: PathBuf, schema: &Schema) -> Result<Self, EngineError> {
         let (positions, columns) = columns(schema)?;
         let names: Vec<String> =
             families(columns.iter().map(|column| column.name.as_str())).map(|family| family.to_string()).collect();
@@ -68,7 +66,7 @@ impl FtsIndex {
         }
         let store = RocksStore::create(files.fs().clone(), &path, &names, full_text_index)?;
         let builder = FtsBuilder::new(columns.clone()).map_err(|error| EngineError::format(&path, error))?;
-        Ok(Self { block, path, store, positions, columns, builder })
+        Ok(Self { path, store, positions, columns, builder })
     }
 
     /// Opens the index of a segment with `published` rows for more of them. Rows beyond, of a flush that a crash interrupted, are taken off the
@@ -76,7 +74,6 @@ impl FtsIndex {
     pub fn open(
         files: &Files,
         path: PathBuf,
-        block: u32,
         schema: &Schema,
         published: u64,
     ) -> Result<Self, EngineError> {
@@ -88,12 +85,7 @@ impl FtsIndex {
             column.totals = totals(&store, &path, &column.name, published)?;
         }
         let builder = FtsBuilder::new(columns.clone()).map_err(failed)?;
-        Ok(Self { block, path, store, positions, columns, builder })
-    }
-
-    /// Its block id.
-    pub fn block(&self) -> u32 {
-        self.block
+        Ok(Self { path, store, positions, columns, builder })
     }
 
     /// Adds a row of the segment; `values` are in schema order.
@@ -113,7 +105,7 @@ impl FtsIndex {
         for column in &self.columns {
             if let Some(first) = self.store.scan(column.name.as_bytes())?.next() {
                 let posting = decode(&first?.1, 0).map_err(|error| EngineError::format(&self.path, error))?;
-                if matches!(posting, Posting::Packed(_)) {
+                if matches!(posting, Posting::Sealed(_)) {
                     return Ok(true);
                 }
             }

@@ -66,19 +66,14 @@ impl IdMap {
         self.store.memory_size()
     }
 
-    /// Whether it has never held anything.
-    pub fn is_empty(&self) -> bool {
-        self.store.is_empty()
-    }
-
-    /// Its directory.
-    pub fn path(&self) -> &Path {
-        &self.path
+    /// Whether it holds nothing.
+    pub fn is_empty(&self) -> Result<bool, EngineError> {
+        Ok(self.store.scan(FAMILY)?.next().transpose()?.is_none())
     }
 
     /// Writes unflushed entries; all durable when this returns.
     pub fn flush(&mut self) -> Result<(), EngineError> {
-        self.store.flush()
+        self.store.flush().map(drop)
     }
 
     /// What has been flushed so far, for readers.

@@ -16,7 +16,7 @@ use crate::{
     report::Finding,
 };
 
-use super::{EngineError, FieldKind, Schema, files::Files, id_map::look_up, version::Version};
+use super::{Doc, EngineError, FieldKind, Schema, files::Files, id_map::look_up, version::Version};
 
 /// Sees one version of a collection. It takes no lock and holds nothing up: blocks never change, and what a later flush removes is not
 /// needed any more.
@@ -61,16 +61,17 @@ impl Reader {
         Ok(ids.into_iter().map(|id| found.get(&id?).cloned()).collect())
     }
 
-    /// The values in schema order of published documents; those that cannot be read whole are left out.
-    pub(super) fn values_by_ids(
-        &self,
-        schema: &Schema,
-        ids: &[u64],
-    ) -> Result<HashMap<u64, Vec<Value>>, EngineError> {
+    /// Published documents as they can be written again; those that cannot be read whole are left out.
+    pub(super) fn docs_by_ids(&self, schema: &Schema, ids: &[u64]) -> Result<HashMap<u64, Doc>, EngineError> {
         let view = self.version.view(&self.files, &self.root);
         let mut documents = Documents::of_version(&view, self.version.deleted.as_ref().clone())?;
         let found = documents.by_ids(ids);
-        Ok(found.into_iter().filter_map(|(id, document)| Some((id, in_schema_order(schema, document)?))).collect())
+        let docs = found.into_iter().filter_map(|(id, document)| {
+            let pk = document.pk.clone();
+            let values = in_schema_order(schema, document)?;
+            Some((id, Doc { pk, values: values.into_iter().map(Some).collect() }))
+        });
+        Ok(docs.collect())
     }
 }
 

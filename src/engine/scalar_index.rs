@@ -3,7 +3,7 @@
 //! It is never sealed: zvec answers the same from an index without seal, and a crash between sealing and the next manifest is what makes
 //! zvec 0.8.0 refuse inserts.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use crate::format::{
     FormatError,
@@ -20,7 +20,6 @@ use super::{
 
 /// The index of all INVERT columns of a segment.
 pub struct ScalarIndex {
-    block: u32,
     path: PathBuf,
     store: RocksStore,
     /// Position in the schema of each indexed column.
@@ -59,7 +58,7 @@ pub fn column_names(schema: &Schema) -> Vec<String> {
 
 impl ScalarIndex {
     /// Makes the directory of an empty index; durable but for its name.
-    pub fn create(files: &Files, path: PathBuf, block: u32, schema: &Schema) -> Result<Self, EngineError> {
+    pub fn create(files: &Files, path: PathBuf, schema: &Schema) -> Result<Self, EngineError> {
         let (positions, columns) = indexed(schema);
         let names: Vec<String> = families(&columns).map(|family| family.to_string()).collect();
         let names: Vec<&[u8]> = names.iter().map(|name| name.as_bytes()).filter(|name| *name != b"default").collect();
@@ -68,14 +67,15 @@ impl ScalarIndex {
         }
         let store = RocksStore::create(files.fs().clone(), &path, &names, scalar_index)?;
         let builder = IndexBuilder::new(columns.clone()).map_err(|error| EngineError::format(&path, error))?;
-        Ok(Self { block, path, store, positions, columns, builder })
+        Ok(Self { path, store, positions, columns, builder })
     }
 
     /// Opens the index of a segment for more rows.
-    pub fn open(files: &Files, path: PathBuf, block: u32, schema: &Schema) -> Result<Self, EngineError> {
+    pub fn open(files: &Files, path: PathBuf, schema: &Schema) -> Result<Self, EngineError> {
         let store = RocksStore::open(files.fs().clone(), &path, scalar_index)?;
         let (positions, mut columns) = indexed(schema);
-        let has = |family: Family<'_>| store.has_family(family.to_string().as_bytes());
+        let names: Vec<String> = store.families().map(|name| String::from_utf8_lossy(name).into_owned()).collect();
+        let has = |family: Family<'_>| names.contains(&family.to_string());
         for column in &mut columns {
             // zvec up to 0.6.0 does not keep these in the manifest; what the directory has is what it must go on having.
             column.extended_wildcard = has(Family::ReversedTerms(&column.name));
@@ -87,17 +87,7 @@ impl ScalarIndex {
             }
         }
         let builder = IndexBuilder::new(columns.clone()).map_err(|error| EngineError::format(&path, error))?;
-        Ok(Self { block, path, store, positions, columns, builder })
-    }
-
-    /// Its block id.
-    pub fn block(&self) -> u32 {
-        self.block
-    }
-
-    /// Its directory.
-    pub fn path(&self) -> &Path {
-        &self.path
+        Ok(Self { path, store, positions, columns, builder })
     }
 
     /// Adds a row of the segment; `values` are in schema order.

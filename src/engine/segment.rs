@@ -52,19 +52,19 @@ impl WritingSegment {
             next_block += 1;
             let path = root.join(block_path(id, &block, true).unwrap_or_default());
             meta.persisted_blocks.push(block);
-            (path, next_block - 1)
+            path
         };
         let scalar_index = match scalar_index::is_needed(schema) {
             true => {
-                let (path, block) = index(BlockType::ScalarIndex, scalar_index::column_names(schema));
-                Some(ScalarIndex::create(files, path, block, schema)?)
+                let path = index(BlockType::ScalarIndex, scalar_index::column_names(schema));
+                Some(ScalarIndex::create(files, path, schema)?)
             }
             false => None,
         };
         let fts_index = match fts_index::is_needed(schema) {
             true => {
-                let (path, block) = index(BlockType::FtsIndex, Vec::new());
-                Some(FtsIndex::create(files, path, block, schema)?)
+                let path = index(BlockType::FtsIndex, Vec::new());
+                Some(FtsIndex::create(files, path, schema)?)
             }
             false => None,
         };
@@ -79,7 +79,7 @@ impl WritingSegment {
         let id = meta.segment_id;
         let path = |kind: BlockType| {
             let block = meta.persisted_blocks.iter().find(|block| block.block_type == kind as i32)?;
-            Some((root.join(block_path(id, block, true)?), block.block_id))
+            Some(root.join(block_path(id, block, true)?))
         };
         let missing = |what: &str| {
             let detail = format!("the schema has {what} columns, and the writing segment has no index of them");
@@ -88,16 +88,16 @@ impl WritingSegment {
         };
         let scalar_index = match scalar_index::is_needed(schema) {
             true => {
-                let (path, block) = path(BlockType::ScalarIndex).ok_or_else(|| missing("INVERT"))?;
-                Some(ScalarIndex::open(files, path, block, schema)?)
+                let path = path(BlockType::ScalarIndex).ok_or_else(|| missing("INVERT"))?;
+                Some(ScalarIndex::open(files, path, schema)?)
             }
             false => None,
         };
         let published_rows = row_count(meta);
         let fts_index = match fts_index::is_needed(schema) {
             true => {
-                let (path, block) = path(BlockType::FtsIndex).ok_or_else(|| missing("FTS"))?;
-                Some(FtsIndex::open(files, path, block, schema, published_rows)?)
+                let path = path(BlockType::FtsIndex).ok_or_else(|| missing("FTS"))?;
+                Some(FtsIndex::open(files, path, schema, published_rows)?)
             }
             false => None,
         };

@@ -32,14 +32,6 @@ pub enum WalFailure {
     Unknown(EngineError),
 }
 
-impl WalFailure {
-    /// What went wrong.
-    pub fn into_error(self) -> EngineError {
-        let (Self::Clean(error) | Self::Unknown(error)) = self;
-        error
-    }
-}
-
 impl WalWriter {
     /// A log that does not exist yet.
     pub fn new(files: Files, path: PathBuf) -> Self {

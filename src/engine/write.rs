@@ -10,9 +10,10 @@
 use std::collections::HashMap;
 
 use crate::format::{
-    document::{self, Op, WalDoc},
+    FormatError,
+    document::{self, Op},
     value::Value,
-    wal::{ZVEC_MAX_PAYLOAD, encode_record_with, read_record},
+    wal::{encode_record_with, read_record},
 };
 
 use super::{
@@ -35,9 +36,8 @@ pub enum Operation {
 /// An operation that has been checked and whose record is encoded.
 struct Staged {
     op: Op,
-    pk: Vec<u8>,
-    /// A value per field in schema order; empty for a delete.
-    values: Vec<Value>,
+    /// The whole document; of a delete the key alone.
+    doc: Doc,
     /// The document that it deletes or replaces.
     replaces: Option<u64>,
     /// Offset of its record in the chunk.
@@ -102,54 +102,48 @@ impl Collection {
     fn stage(
         &mut self,
         chunk: &mut Chunk,
-        stored: &HashMap<u64, Vec<Value>>,
+        stored: &HashMap<u64, Doc>,
         operation: Operation,
     ) -> Result<(), EngineError> {
-        let (op, pk, values, replaces) = match operation {
+        let (op, doc, replaces) = match operation {
             Operation::Delete(pk) => {
                 let id = self.live_id(chunk, &pk)?.ok_or_else(|| not_found(&pk))?;
-                (Op::Delete, pk, Vec::new(), Some(id))
+                (Op::Delete, Doc { pk, values: Vec::new() }, Some(id))
             }
-            Operation::Put(mode, doc) => {
-                let doc = self.schema.accept(doc, mode)?;
+            Operation::Put(mode, mut doc) => {
+                self.schema.admit(&mut doc, mode)?;
                 let old = self.live_id(chunk, &doc.pk)?;
                 match (mode, old) {
+                    (Mode::Insert, None) => (Op::Insert, doc, None),
                     (Mode::Insert, Some(_)) => return Err(exists(&doc.pk).into()),
+                    (Mode::Upsert, old) => (Op::Upsert, doc, old),
                     (Mode::Update, None) => return Err(not_found(&doc.pk).into()),
-                    _ => {}
+                    (Mode::Update, Some(id)) => {
+                        let whole = self.stored(chunk, stored, id, &doc.pk)?.merged(doc);
+                        self.schema.check_size(&whole)?;
+                        (Op::Update, whole, old)
+                    }
                 }
-                let values = match (mode, old) {
-                    (Mode::Update, Some(id)) => self.merged(chunk, stored, id, &doc)?,
-                    _ => doc.values.into_iter().map(|value| value.unwrap_or(Value::Null)).collect(),
-                };
-                let op = match mode {
-                    Mode::Insert => Op::Insert,
-                    Mode::Upsert => Op::Upsert,
-                    Mode::Update => Op::Update,
-                };
-                (op, doc.pk, values, old)
             }
         };
         // zvec logs the old document with updates and deletes alone.
         let logged = replaces.filter(|_| matches!(op, Op::Update | Op::Delete)).unwrap_or(0);
         let at = chunk.records.len();
-        let fields = self.schema.fields().iter().zip(&values).filter(|(_, value)| **value != Value::Null);
-        let fields: Vec<(&str, &Value)> = fields.map(|(field, value)| (field.name.as_str(), value)).collect();
+        let mut refused = None;
         let encoded = encode_record_with(&mut chunk.records, |out| {
-            document::encode_parts(out, &pk, logged, op, fields.into_iter())
+            self.schema.encode_payload(&doc, op, logged, out).map_err(|refusal| {
+                let error = FormatError::unsupported(refusal.code, 0, refusal.message.clone());
+                refused = Some(refusal);
+                error
+            })
         });
-        let length = encoded.map_err(|error| Refusal::new("document.too-large", error.detail))?;
-        if length > ZVEC_MAX_PAYLOAD {
-            chunk.records.truncate(at);
-            let message = format!(
-                "the document takes {length} bytes in the log; zvec drops records above {ZVEC_MAX_PAYLOAD} bytes when it replays them"
-            );
-            return Err(Refusal::new("document.too-large", message).into());
+        if let Err(error) = encoded {
+            return Err(refused.unwrap_or_else(|| Refusal::new("document.too-large", error.detail)).into());
         }
         let position = (op != Op::Delete).then_some((chunk.staged.len(), chunk.added));
-        chunk.touched.insert(pk.clone(), position);
+        chunk.touched.insert(doc.pk.clone(), position);
         chunk.added += u64::from(position.is_some());
-        chunk.staged.push(Staged { op, pk, values, replaces, at });
+        chunk.staged.push(Staged { op, doc, replaces, at });
         Ok(())
     }
 
@@ -175,8 +169,8 @@ impl Collection {
             Err(WalFailure::Clean(error)) => return Err(error),
             Err(WalFailure::Unknown(error)) => return Err(self.broke(error)),
         }
-        for Staged { op, pk, values, replaces, at } in staged {
-            let applied = self.apply(op, &pk, values, replaces, base + at as u64);
+        for Staged { op, doc, replaces, at } in staged {
+            let applied = self.apply(op, doc, replaces, base + at as u64);
             applied.map_err(|error| self.broke(error))?;
         }
         Ok(())
@@ -186,11 +180,11 @@ impl Collection {
     pub(super) fn apply(
         &mut self,
         op: Op,
-        pk: &[u8],
-        values: Vec<Value>,
+        doc: Doc,
         replaces: Option<u64>,
         offset: u64,
     ) -> Result<(), EngineError> {
+        let pk = doc.pk.as_slice();
         if let Some(old) = replaces {
             self.deletes.insert(old);
         }
@@ -207,57 +201,45 @@ impl Collection {
             enable_mmap: self.enable_mmap,
             options: &self.options,
         };
-        self.segment.add(&context, doc_id, pk, values, offset)?;
+        let values = doc.values.into_iter().map(|value| value.unwrap_or(Value::Null)).collect();
+        self.segment.add(&context, doc_id, &doc.pk, values, offset)?;
         self.next_doc_id += 1;
         Ok(())
     }
 
-    /// The whole document that an update makes of a stored one.
-    fn merged(
+    /// The document that an update changes.
+    fn stored(
         &self,
         chunk: &Chunk,
-        stored: &HashMap<u64, Vec<Value>>,
+        stored: &HashMap<u64, Doc>,
         id: u64,
-        doc: &Doc,
-    ) -> Result<Vec<Value>, EngineError> {
-        let of_chunk = chunk.touched.get(&doc.pk).copied().flatten().and_then(|(position, _)| chunk.staged.get(position));
-        let known = of_chunk.map(|staged| &staged.values).or_else(|| stored.get(&id));
-        let old = match known {
-            Some(values) => values.clone(),
-            None => match self.logged(id)? {
-                Some(values) => values,
-                // It was in the open block when the batch began, and that has been flushed since.
-                None => self.reader().values_by_ids(&self.schema, &[id])?.remove(&id).ok_or_else(|| unreadable(&doc.pk))?,
-            },
-        };
-        let given = doc.values.iter().cloned().chain(std::iter::repeat(None));
-        Ok(old.into_iter().zip(given).map(|(old, given)| given.unwrap_or(old)).collect())
+        pk: &[u8],
+    ) -> Result<Doc, EngineError> {
+        let of_chunk = chunk.touched.get(pk).copied().flatten().and_then(|(position, _)| chunk.staged.get(position));
+        if let Some(doc) = of_chunk.map(|staged| &staged.doc).or_else(|| stored.get(&id)) {
+            return Ok(doc.clone());
+        }
+        if let Some(doc) = self.logged(id)? {
+            return Ok(doc);
+        }
+        // It was in the open block when the batch began, and that has been flushed since.
+        let mut found = self.reader().docs_by_ids(&self.schema, &[id])?;
+        found.remove(&id).ok_or_else(|| unreadable(pk).into())
     }
 
     /// A document of the open block, from its record in the log.
-    fn logged(&self, id: u64) -> Result<Option<Vec<Value>>, EngineError> {
+    fn logged(&self, id: u64) -> Result<Option<Doc>, EngineError> {
         let Some(offset) = self.segment.block.record_of(id) else { return Ok(None) };
         let path = self.wal.path();
         let source = crate::inspect::FileSource::open(self.files.fs().as_ref(), path)
             .map_err(|error| EngineError::io(path, error))?;
         let payload = read_record(&source, offset).map_err(|error| EngineError::format(path, error))?;
         let doc = document::decode(&payload, offset).map_err(|error| EngineError::format(path, error))?;
-        Ok(Some(self.conform(doc)?))
+        Ok(Some(self.schema.decode(doc)))
     }
 
-    /// The values of a log's record in schema order. Fields that the schema does not have are left out, as zvec does.
-    pub(super) fn conform(&self, doc: WalDoc) -> Result<Vec<Value>, EngineError> {
-        let mut values = vec![Value::Null; self.schema.fields().len()];
-        for (name, value) in doc.fields {
-            if let Some(place) = self.schema.position(&name).and_then(|position| values.get_mut(position)) {
-                *place = value;
-            }
-        }
-        Ok(values)
-    }
-
-    /// The stored values of the published documents that these operations update, read in one go.
-    fn stored_for_updates(&self, operations: &[Operation]) -> Result<HashMap<u64, Vec<Value>>, EngineError> {
+    /// The published documents that these operations update, read in one go.
+    fn stored_for_updates(&self, operations: &[Operation]) -> Result<HashMap<u64, Doc>, EngineError> {
         let mut ids = Vec::new();
         for operation in operations {
             if let Operation::Put(Mode::Update, doc) = operation
@@ -270,7 +252,7 @@ impl Collection {
         if ids.is_empty() {
             return Ok(HashMap::new());
         }
-        self.reader().values_by_ids(&self.schema, &ids)
+        self.reader().docs_by_ids(&self.schema, &ids)
     }
 }
 

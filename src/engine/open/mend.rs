@@ -79,9 +79,9 @@ impl Opener {
             entry.block_id = block;
             let path = self.root.join(block_path(segment, entry, collection.enable_mmap).unwrap_or_default());
             if kind == BlockType::ScalarIndex {
-                collection.segment.scalar_index = Some(ScalarIndex::create(&self.files, path, block, &schema)?);
+                collection.segment.scalar_index = Some(ScalarIndex::create(&self.files, path, &schema)?);
             } else {
-                collection.segment.fts_index = Some(FtsIndex::create(&self.files, path, block, &schema)?);
+                collection.segment.fts_index = Some(FtsIndex::create(&self.files, path, &schema)?);
             }
             collection.stale.extend(old.map(|old| self.root.join(old)));
         }

@@ -7,7 +7,6 @@ use std::{collections::HashMap, path::Path};
 
 use crate::{
     format::{
-        Source,
         document::{self, Op},
         manifest::Manifest,
         value::Value,
@@ -18,8 +17,8 @@ use crate::{
 };
 
 use super::{
-    super::{Collection, EngineError, wal::WalWriter},
-    ACCEPT, Opener, damaged, log::Log,
+    super::{Collection, Doc, EngineError, wal::WalWriter},
+    ACCEPT, Opener, damaged,
 };
 
 /// What the records so far make of the keys that they touch.
@@ -60,7 +59,7 @@ impl Opener {
         let broken = |error| EngineError::format(&path, error);
         let snapshot = collection.deletes.published().clone();
         let mut replayed = Replayed { first_id, ..Replayed::default() };
-        if !collection.id_map.is_empty() || log.lossy {
+        if log.lossy || !collection.id_map.is_empty()? {
             if log.lossy {
                 self.mend_id_map(view, manifest, collection, first_id)?;
                 self.mend_indexes(manifest, collection)?;
@@ -115,9 +114,12 @@ impl Opener {
         let replaces = self.replaced(relative, replayed, record, &doc);
         let (op, pk) = (doc.op, doc.pk.clone());
         let deletes = op == Op::Delete;
-        let values = if deletes { Vec::new() } else { self.checked(relative, collection, record, doc)? };
+        let doc = match deletes {
+            true => Doc { pk: doc.pk, values: Vec::new() },
+            false => self.conform(relative, collection, record, doc)?,
+        };
         let added = collection.next_doc_id;
-        collection.apply(op, &pk, values, replaces, record.offset)?;
+        collection.apply(op, doc, replaces, record.offset)?;
         let replay = &mut self.recovery.replay;
         replay.records += 1;
         replay.documents += u64::from(!deletes);
@@ -163,26 +165,33 @@ impl Opener {
         Some(id)
     }
 
-    /// The values of a record in schema order. One of another type than the schema's is null, as a replay by zvec makes it.
-    fn checked(
+    /// A record's document. A value of another type than the schema's is null, as a replay by zvec makes it.
+    fn conform(
         &mut self,
         relative: &Path,
         collection: &Collection,
         record: &Record,
-        doc: document::WalDoc,
-    ) -> Result<Vec<Value>, EngineError> {
-        let mut values = collection.conform(doc)?;
-        for (field, value) in collection.schema.fields().iter().zip(&mut values) {
-            let Err(refusal) = field.fits(value) else { continue };
+        stored: document::WalDoc,
+    ) -> Result<Doc, EngineError> {
+        let given: Vec<String> =
+            stored.fields.iter().filter(|(_, value)| *value != Value::Null).map(|(name, _)| name.clone()).collect();
+        let doc = collection.schema.decode(stored);
+        for (position, field) in collection.schema.fields().iter().enumerate() {
+            if *doc.value(position) != Value::Null {
+                continue;
+            }
+            let odd = given.contains(&field.name);
             if !field.nullable {
-                let detail = format!("{}: the record cannot be replayed", refusal.message);
+                let what = if odd { "a value of another type than the schema's" } else { "no value" };
+                let detail = format!("field {} has {what} and may not be null: the record cannot be replayed", field.name);
                 let finding = Finding::error("wal.field-type", detail).at(relative).offset(record.offset);
                 return Err(damaged(finding.loses(Loss::Certain, Some(1)), ACCEPT));
             }
-            let detail = format!("{}; zvec reads it as null, and so does this", refusal.message);
-            self.findings.add_row(Finding::warning("wal.field-type", detail).at(relative).offset(record.offset));
-            *value = Value::Null;
+            if odd {
+                let detail = format!("field {} does not have the schema's type; zvec reads it as null", field.name);
+                self.findings.add_row(Finding::warning("wal.field-type", detail).at(relative).offset(record.offset));
+            }
         }
-        Ok(values)
+        Ok(doc)
     }
 }

@@ -460,7 +460,7 @@ fn halves(bytes: &[u8]) -> impl Iterator<Item = f16> {
 }
 
 /// `value` in half precision, ties away from zero, as zvec's scalar conversion rounds (every tie tried, below the normal range too).
-pub(super) fn half_away(value: f32) -> f16 {
+pub fn half_away(value: f32) -> f16 {
     let even = f16::from_f32(value);
     let above = f16::from_bits(even.to_bits().wrapping_add(1));
     let (low, high) = (even.to_f32().abs(), above.to_f32().abs());
