@@ -2,9 +2,12 @@
 //!
 //! Found by handing documents to zvec 0.8.0; `testdata/document_rules.jsonl` holds its answers.
 
+use half::f16;
+
 use crate::format::{
     document::{self, Head, MIN_LEN, Op, WalDoc},
     manifest::proto::DataType,
+    proxima::encoding::half_away,
     value::Value,
     wal::ZVEC_MAX_PAYLOAD,
 };
@@ -12,7 +15,7 @@ use crate::format::{
 use super::{Field, FieldKind, Refusal, Schema, names};
 
 /// Bytes of a primary key.
-const MAX_PK: usize = 256;
+const MAX_PK: usize = 1024;
 /// Pairs of a sparse vector.
 const MAX_SPARSE: usize = 16_384;
 
@@ -47,10 +50,11 @@ impl Doc {
         self.values.get(position).and_then(Option::as_ref).unwrap_or(&Value::Null)
     }
 
-    /// The document after `update`: what the update gives, null included, else what was there.
+    /// The document after `update`: what the update gives, null included, else what was there. A null that was there already is
+    /// not given any more, as in zvec's records.
     pub fn merged(mut self, update: Self) -> Self {
         for (old, new) in self.values.iter_mut().zip(update.values) {
-            if new.is_some() {
+            if new.is_some() || *old == Some(Value::Null) {
                 *old = new;
             }
         }
@@ -147,6 +151,11 @@ impl Schema {
     }
 }
 
+/// A number in half precision, as zvec's Python binding makes it: rounded to an f32 first, then with ties away from zero.
+pub(super) fn half(value: f64) -> f16 {
+    half_away(value as f32)
+}
+
 fn refuse(field: &Field, code: &'static str, why: impl std::fmt::Display) -> Refusal {
     Refusal::new(code, format!("field {:?} {why}", field.name))
 }
@@ -224,3 +233,6 @@ fn sort<T>(pairs: &mut [(u32, T)]) {
         pairs.sort_by_key(|(index, _)| *index);
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -19,7 +19,7 @@ use serde_json::{Map, Value as Json};
 const STEMMERS: &str = "arabic ar ara armenian hy hye arm basque eu eus baq catalan ca cat czech cs ces cze danish da dan dutch nl dut nld \
     dutch_porter english en eng esperanto eo epo estonian et est finnish fi fin french fr fre fra german de ger deu greek el gre ell hindi hi \
     hin hungarian hu hun indonesian id ind irish ga gle italian it ita kraaij_pohlmann lithuanian lt lit nepali ne nep norwegian no nor \
-    persian fa per fas polish pl pol porter portuguese pt por romanian ro rum ron russian ru rus serbian sr srp sesotho st sot spanish es esl \
+    persian fa fas polish pl pol porter portuguese pt por romanian ro rum ron russian ru rus serbian sr srp sesotho st sot spanish es esl \
     spa swedish sv swe tamil ta tam turkish tr tur yiddish yi yid";
 
 /// What zvec refuses, in words.

@@ -7,7 +7,7 @@ mod fts_rules;
 mod rules;
 pub mod shorthand;
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;
 mod vector_rules;
 
 use std::collections::HashMap;
