@@ -295,7 +295,11 @@ impl Opener {
         if let Some(finding) = findings.list().into_iter().find(|finding| finding.severity == Severity::Error) {
             return Err(damaged(finding, MEND));
         }
-        let short = blocks.iter().find(|block| block.rows.is_some_and(|rows| rows != u64::from(block.documents)));
+        // A vector file ends with its last vector; rows behind that have none.
+        let short = blocks.iter().find(|block| {
+            let documents = u64::from(block.documents);
+            block.rows.is_some_and(|rows| if block.block_type == "SCALAR" { rows != documents } else { rows > documents })
+        });
         if let Some(block) = short {
             let detail = format!(
                 "the file has {} rows, the manifest says {} documents",
