@@ -6,23 +6,28 @@ use clap::{Args, Parser, Subcommand, ValueHint};
 
 use super::{
     completions::CompletionsArgs,
+    create::CreateArgs,
+    delete::DeleteArgs,
     deleted::DeletedCommand,
+    demo::DemoArgs,
     docs::DocsCommand,
     export::ExportArgs,
     files::FilesCommand,
     idmap::IdmapCommand,
+    ingest::IngestArgs,
     man::ManArgs,
     manifest::ManifestCommand,
     output::{Color, Format},
+    recover::RecoverArgs,
     schema::SchemaCommand,
     segments::SegmentsCommand,
     wal::WalCommand,
 };
 
-/// Inspect collections of the zvec vector database
+/// Inspect, write and check collections of the zvec vector database
 ///
-/// Reads what zvec 0.1.0 to 0.8.0 wrote, without zvec, and never changes a byte of it: damaged collections, read-only mounts and
-/// collections that zvec refuses to open included.
+/// Reads what zvec 0.1.0 to 0.8.0 wrote, without zvec: damaged collections, read-only mounts and collections that zvec refuses to open
+/// included. Writes what zvec 0.8.0 opens. Only create, ingest, delete, flush and recover change anything.
 #[derive(Debug, Parser)]
 #[command(name = "zvecctl", version, max_term_width = 100, after_help = EXIT_CODES)]
 pub struct Cli {
@@ -33,7 +38,7 @@ pub struct Cli {
 }
 
 const EXIT_CODES: &str = "Exit codes: 0 nothing wrong, 1 warnings, 2 usage, 3 corruption without loss, 4 corruption with loss, \
-5 not a collection, 6 newer format, 10 locked, 11 I/O error, 101 bug, 130 interrupted.";
+5 not a collection, 6 newer format, 7 refused, 10 locked, 11 I/O error, 101 bug, 130 interrupted.";
 
 /// Options of every command.
 #[derive(Debug, Args)]
@@ -83,6 +88,18 @@ pub enum Command {
     Docs(DocsCommand),
     /// Write all documents as JSON lines or Parquet
     Export(ExportArgs),
+    /// Make a new, empty collection
+    Create(CreateArgs),
+    /// Insert, upsert or update documents from JSON lines, Parquet or Arrow IPC
+    Ingest(IngestArgs),
+    /// Delete documents by id
+    Delete(DeleteArgs),
+    /// Write what the write-ahead log holds into blocks, and publish a manifest
+    Flush(CollectionArg),
+    /// Recover a collection step by step, each told
+    Recover(RecoverArgs),
+    /// A tour: create, ingest, die before the flush, recover, look
+    Demo(DemoArgs),
     /// Print a shell completion script
     Completions(CompletionsArgs),
     /// Write man pages
@@ -115,6 +132,12 @@ impl Command {
             Self::Deleted(DeletedCommand::Ls(args)) => ("deleted ls", Some(&args.path)),
             Self::Docs(DocsCommand::Get(args)) => ("docs get", Some(&args.collection.path)),
             Self::Export(args) => ("export", Some(&args.collection.path)),
+            Self::Create(args) => ("create", Some(&args.collection.path)),
+            Self::Ingest(args) => ("ingest", Some(&args.collection.path)),
+            Self::Delete(args) => ("delete", Some(&args.collection.path)),
+            Self::Flush(args) => ("flush", Some(&args.path)),
+            Self::Recover(args) => ("recover", Some(&args.collection.path)),
+            Self::Demo(_) => ("demo", None),
             Self::Completions(_) => ("completions", None),
             Self::Man(_) => ("man", None),
         }

@@ -2,21 +2,28 @@
 
 mod args;
 mod completions;
+mod create;
+mod delete;
 mod deleted;
+mod demo;
 mod docs;
 mod error;
 mod export;
 mod files;
+mod flush;
 mod idmap;
+mod ingest;
 mod interrupt;
 mod man;
 mod manifest;
 mod output;
+mod recover;
 mod schema;
 pub mod schemas;
 mod segments;
 mod session;
 mod wal;
+mod writing;
 
 use std::{ffi::OsString, io, process::ExitCode};
 
@@ -42,6 +49,7 @@ pub fn run(arguments: Vec<OsString>) -> ExitCode {
     let result = dispatch(&mut session, &cli.command);
     let exit = match result {
         Ok(exit) => exit,
+        Err(Failure::Told(exit)) => exit,
         Err(Failure::Output(error)) if error.kind() == io::ErrorKind::BrokenPipe => Exit::Ok,
         Err(failure) => {
             let exit = failure.exit();
@@ -80,6 +88,12 @@ fn dispatch(session: &mut Session, command: &Command) -> Result<Exit, Failure> {
         Command::Deleted(command) => deleted::run(session, command),
         Command::Docs(command) => docs::run(session, command),
         Command::Export(args) => export::run(session, args),
+        Command::Create(args) => create::run(session, args),
+        Command::Ingest(args) => ingest::run(session, args),
+        Command::Delete(args) => delete::run(session, args),
+        Command::Flush(args) => flush::run(session, args),
+        Command::Recover(args) => recover::run(session, args),
+        Command::Demo(args) => demo::run(session, args),
         Command::Completions(args) => completions::run(session, args),
         Command::Man(args) => man::run(session, args),
     }

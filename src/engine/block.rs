@@ -219,8 +219,7 @@ fn create_vectors(context: &BlockContext<'_>, next_block: &mut u32) -> Result<Ve
             let magic = (now as u32).rotate_left(block % 32) ^ context.segment;
             let options = FileOptions { room: Room::Compact, ..FileOptions::new(magic, now) };
             let sink = FileSink::new(context.files.create(&path)?, 0);
-            let writer =
-                FlatWriter::new(&plan, sink, &options).map_err(|error| EngineError::format(&path, error))?;
+            let writer = FlatWriter::new(&plan, sink, &options).map_err(|error| EngineError::format(&path, error))?;
             files.push(VectorFile { position, column: field.name.clone(), block, quantised, path, writer });
         }
     }

@@ -67,9 +67,8 @@ impl Collection {
         };
         let files = Files::new(written);
         let temporary = temporary(root)?;
-        let made = fill(&files, &temporary, schema, create, options.options.now()).and_then(|()| {
-            files.fs().rename(&temporary, root).map_err(|error| EngineError::io(root, error))
-        });
+        let made = fill(&files, &temporary, schema, create, options.options.now())
+            .and_then(|()| files.fs().rename(&temporary, root).map_err(|error| EngineError::io(root, error)));
         if let Err(error) = made {
             // What is left of it is nobody's collection.
             let _ = remove_tree(fs.as_ref(), &temporary);
@@ -88,13 +87,7 @@ fn temporary(root: &Path) -> Result<PathBuf, EngineError> {
     Ok(root.with_file_name(name))
 }
 
-fn fill(
-    files: &Files,
-    dir: &Path,
-    schema: &Schema,
-    create: CreateOptions,
-    now: u64,
-) -> Result<(), EngineError> {
+fn fill(files: &Files, dir: &Path, schema: &Schema, create: CreateOptions, now: u64) -> Result<(), EngineError> {
     files.create_dir(dir)?;
     files.write(&dir.join(LOCK), &[])?;
     IdMap::create(files, dir.join(id_map_path(0)))?;

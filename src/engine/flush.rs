@@ -105,8 +105,9 @@ impl Collection {
         superfluous.append(&mut self.residue);
         self.wal = WalWriter::new(self.files.clone(), self.root.join(self.segment.wal_path()));
         let files = superfluous.into_iter().map(|path| (self.files.remove(&path), path));
-        let directories =
-            std::mem::take(&mut self.stale).into_iter().map(|path| (remove_tree(self.files.fs().as_ref(), &path), path));
+        let directories = std::mem::take(&mut self.stale)
+            .into_iter()
+            .map(|path| (remove_tree(self.files.fs().as_ref(), &path), path));
         let tried = files.chain(directories);
         let leftovers = tried.filter_map(|(removed, path)| Some((path, removed.err()?.to_string()))).collect();
         Ok(Flushed { manifest: Some(version.name.to_string()), rows, new_segment: roll_over, leftovers })
@@ -116,9 +117,9 @@ impl Collection {
     pub(super) fn free_segment_id(&self) -> Result<u32, EngineError> {
         let mut id = self.next_segment_id;
         while self.files.fs().metadata(&self.root.join(segment_dir(id))).is_ok() {
-            id = id.checked_add(1).ok_or_else(|| {
-                super::Refusal::new("segment.full", "there is no segment id left to give out")
-            })?;
+            id = id
+                .checked_add(1)
+                .ok_or_else(|| super::Refusal::new("segment.full", "there is no segment id left to give out"))?;
         }
         Ok(id)
     }

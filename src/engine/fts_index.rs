@@ -34,13 +34,16 @@ fn columns(schema: &Schema) -> Result<(Vec<usize>, Vec<TextColumn>), EngineError
     let mut positions = Vec::new();
     let mut columns = Vec::new();
     for (position, field) in schema.fields().iter().enumerate() {
-        let FieldKind::Scalar { index: Some(schema_file::ScalarIndex::Fts { tokenizer_name, filters, extra_params }), .. } =
-            &field.kind
+        let FieldKind::Scalar {
+            index: Some(schema_file::ScalarIndex::Fts { tokenizer_name, filters, extra_params }),
+            ..
+        } = &field.kind
         else {
             continue;
         };
-        let tokenizer = Tokenizer::new(tokenizer_name, filters, extra_params)
-            .map_err(|error| super::Refusal::new("schema.unwritable", format!("field {:?}: {}", field.name, error.detail)))?;
+        let tokenizer = Tokenizer::new(tokenizer_name, filters, extra_params).map_err(|error| {
+            super::Refusal::new("schema.unwritable", format!("field {:?}: {}", field.name, error.detail))
+        })?;
         positions.push(position);
         columns.push(TextColumn { name: field.name.clone(), tokenizer, totals: Totals::default() });
     }
@@ -49,9 +52,10 @@ fn columns(schema: &Schema) -> Result<(Vec<usize>, Vec<TextColumn>), EngineError
 
 /// Whether a segment of this schema has a full-text index.
 pub fn is_needed(schema: &Schema) -> bool {
-    schema.fields().iter().any(|field| {
-        matches!(&field.kind, FieldKind::Scalar { index: Some(schema_file::ScalarIndex::Fts { .. }), .. })
-    })
+    schema
+        .fields()
+        .iter()
+        .any(|field| matches!(&field.kind, FieldKind::Scalar { index: Some(schema_file::ScalarIndex::Fts { .. }), .. }))
 }
 
 impl FtsIndex {
@@ -71,12 +75,7 @@ impl FtsIndex {
 
     /// Opens the index of a segment with `published` rows for more of them. Rows beyond, of a flush that a crash interrupted, are taken off the
     /// totals: they come again.
-    pub fn open(
-        files: &Files,
-        path: PathBuf,
-        schema: &Schema,
-        published: u64,
-    ) -> Result<Self, EngineError> {
+    pub fn open(files: &Files, path: PathBuf, schema: &Schema, published: u64) -> Result<Self, EngineError> {
         let store = RocksStore::open(files.fs().clone(), &path, full_text_index)?;
         let (positions, mut columns) = columns(schema)?;
         let failed = |error| EngineError::format(&path, error);
@@ -143,8 +142,7 @@ impl FtsIndex {
         for column in &mut self.columns {
             column.totals = self.builder.totals(&column.name).unwrap_or(column.totals);
         }
-        self.builder =
-            FtsBuilder::new(self.columns.clone()).map_err(|error| EngineError::format(&self.path, error))?;
+        self.builder = FtsBuilder::new(self.columns.clone()).map_err(|error| EngineError::format(&self.path, error))?;
         Ok(())
     }
 }

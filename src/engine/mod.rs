@@ -43,6 +43,7 @@ pub use collection::Collection;
 pub use create::CreateOptions;
 pub use document::{Doc, Mode};
 pub use error::{EngineError, Refusal};
+pub use files::remove_tree;
 pub use flush::Flushed;
 pub use open::{OpenOptions, Opening};
 pub use options::{Options, Sync};

@@ -1,11 +1,6 @@
 //! Reading one version of a collection while others are written.
 
-use std::{
-    collections::HashMap,
-    ops::ControlFlow,
-    path::PathBuf,
-    sync::Arc,
-};
+use std::{collections::HashMap, ops::ControlFlow, path::PathBuf, sync::Arc};
 
 use crate::{
     format::value::Value,

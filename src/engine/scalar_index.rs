@@ -32,7 +32,10 @@ pub struct ScalarIndex {
 fn indexed(schema: &Schema) -> (Vec<usize>, Vec<IndexedColumn>) {
     use crate::format::schema_file::ScalarIndex::Invert;
     let columns = schema.fields().iter().enumerate().filter_map(|(position, field)| match &field.kind {
-        FieldKind::Scalar { column_type, index: Some(Invert { enable_range_optimization, enable_extended_wildcard }) } => {
+        FieldKind::Scalar {
+            column_type,
+            index: Some(Invert { enable_range_optimization, enable_extended_wildcard }),
+        } => {
             let column = IndexedColumn {
                 name: field.name.clone(),
                 column_type: *column_type,

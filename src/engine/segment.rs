@@ -47,8 +47,7 @@ impl WritingSegment {
         // Block 0 is the forward block.
         let mut next_block = 1;
         let mut index = |kind: BlockType, columns: Vec<String>| {
-            let block =
-                BlockMeta { block_id: next_block, block_type: kind as i32, columns, ..BlockMeta::default() };
+            let block = BlockMeta { block_id: next_block, block_type: kind as i32, columns, ..BlockMeta::default() };
             next_block += 1;
             let path = root.join(block_path(id, &block, true).unwrap_or_default());
             meta.persisted_blocks.push(block);
@@ -155,7 +154,10 @@ impl WritingSegment {
         offset: u64,
     ) -> Result<(), EngineError> {
         let row = u32::try_from(self.rows()).map_err(|_| {
-            super::Refusal::new("segment.full", "a segment takes no more than 2^32 rows: the indexes count with 32 bits")
+            super::Refusal::new(
+                "segment.full",
+                "a segment takes no more than 2^32 rows: the indexes count with 32 bits",
+            )
         })?;
         if let Some(index) = &mut self.scalar_index {
             index.add(row, &values)?;
@@ -217,7 +219,8 @@ fn block_ids_on_disk(files: &Files, dir: &Path) -> Result<Vec<u32>, EngineError>
     let entries = files.fs().list(dir).map_err(|error| EngineError::io(dir, error))?;
     let ids = entries.iter().filter_map(|entry| {
         let name = entry.name.to_str()?;
-        let stem = [".proxima", ".ipc", ".parquet", ".wal", ".rocksdb"].iter().find_map(|end| name.strip_suffix(end))?;
+        let stem =
+            [".proxima", ".ipc", ".parquet", ".wal", ".rocksdb"].iter().find_map(|end| name.strip_suffix(end))?;
         stem.rsplit('.').next()?.parse().ok()
     });
     Ok(ids.collect())

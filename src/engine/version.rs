@@ -90,9 +90,9 @@ pub(super) fn write_manifest(
 ) -> Result<(), EngineError> {
     let target = root.join(name.to_string());
     let temporary = root.join(ManifestName { temporary: true, ..*name }.to_string());
-    let written = files.write(&temporary, &manifest::encode(manifest)).and_then(|()| {
-        files.fs().rename(&temporary, &target).map_err(|error| EngineError::io(&target, error))
-    });
+    let written = files
+        .write(&temporary, &manifest::encode(manifest))
+        .and_then(|()| files.fs().rename(&temporary, &target).map_err(|error| EngineError::io(&target, error)));
     if written.is_err() {
         // It names nothing that is in force; zvec ignores it.
         let _ = files.remove(&temporary);

@@ -16,10 +16,7 @@ use crate::format::{
     wal::{encode_record_with, read_record},
 };
 
-use super::{
-    Collection, Doc, EngineError, Mode, Refusal, Sync,
-    wal::WalFailure,
-};
+use super::{Collection, Doc, EngineError, Mode, Refusal, Sync, wal::WalFailure};
 
 /// Bytes of records after which a chunk is written.
 const CHUNK: usize = 4 << 20;
@@ -61,6 +58,22 @@ impl Collection {
     ///
     /// After an error it is not known how many of them are in the log, in order from the first; none has been acknowledged.
     pub fn write(&mut self, operations: Vec<Operation>) -> Result<Vec<Result<(), Refusal>>, EngineError> {
+        self.write_while(operations, false)
+    }
+
+    /// The same up to the first refusal, with which the results end; what comes behind it is not carried out.
+    pub fn write_until_refused(
+        &mut self,
+        operations: Vec<Operation>,
+    ) -> Result<Vec<Result<(), Refusal>>, EngineError> {
+        self.write_while(operations, true)
+    }
+
+    fn write_while(
+        &mut self,
+        operations: Vec<Operation>,
+        stop: bool,
+    ) -> Result<Vec<Result<(), Refusal>>, EngineError> {
         self.usable()?;
         let mut results = Vec::with_capacity(operations.len());
         let mut chunk = Chunk::default();
@@ -74,6 +87,9 @@ impl Collection {
                 Err(EngineError::Refused(refusal)) => Err(refusal),
                 Err(error) => return Err(error),
             });
+            if stop && results.last().is_some_and(Result::is_err) {
+                break;
+            }
             if chunk.records.len() >= CHUNK {
                 self.commit(&mut chunk)?;
             }
@@ -177,13 +193,7 @@ impl Collection {
     }
 
     /// Puts one logged operation into memory.
-    pub(super) fn apply(
-        &mut self,
-        op: Op,
-        doc: Doc,
-        replaces: Option<u64>,
-        offset: u64,
-    ) -> Result<(), EngineError> {
+    pub(super) fn apply(&mut self, op: Op, doc: Doc, replaces: Option<u64>, offset: u64) -> Result<(), EngineError> {
         let pk = doc.pk.as_slice();
         if let Some(old) = replaces {
             self.deletes.insert(old);
@@ -208,13 +218,7 @@ impl Collection {
     }
 
     /// The document that an update changes.
-    fn stored(
-        &self,
-        chunk: &Chunk,
-        stored: &HashMap<u64, Doc>,
-        id: u64,
-        pk: &[u8],
-    ) -> Result<Doc, EngineError> {
+    fn stored(&self, chunk: &Chunk, stored: &HashMap<u64, Doc>, id: u64, pk: &[u8]) -> Result<Doc, EngineError> {
         let of_chunk = chunk.touched.get(pk).copied().flatten().and_then(|(position, _)| chunk.staged.get(position));
         if let Some(doc) = of_chunk.map(|staged| &staged.doc).or_else(|| stored.get(&id)) {
             return Ok(doc.clone());
@@ -269,6 +273,7 @@ fn not_found(pk: &[u8]) -> Refusal {
 }
 
 fn unreadable(pk: &[u8]) -> Refusal {
-    let message = format!("the stored document {:?} cannot be read whole, so it cannot be updated; upsert it", shown(pk));
+    let message =
+        format!("the stored document {:?} cannot be read whole, so it cannot be updated; upsert it", shown(pk));
     Refusal::new("document.unreadable", message)
 }

@@ -23,7 +23,7 @@ pub mod wal;
 pub use error::{InspectError, io_code, io_hint};
 pub use findings::{Findings, losing};
 pub use old_ids::{first_id, old_ids};
-pub use source::{FileSource, io_finding};
+pub use source::{FileSource, SourceReader, io_finding};
 pub use time::{from_unix, rfc3339};
 pub use tree::{Tree, TreeEntry, Usage};
 pub use view::{SegmentRef, View, segments_of};

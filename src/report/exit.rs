@@ -20,10 +20,14 @@ pub enum Exit {
     NotACollection = 5,
     /// Written by a newer format than this build knows.
     Newer = 6,
+    /// A document or request was refused; nothing was written of it.
+    Refused = 7,
     /// The collection is locked by another process.
     Locked = 10,
     /// The system refused to read or write.
     Io = 11,
+    /// A plan was printed and not applied.
+    Planned = 12,
     /// A bug in zvecctl.
     Bug = 101,
     /// Interrupted by a signal.

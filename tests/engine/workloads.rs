@@ -41,12 +41,16 @@ fn documents_are_there_after_flush_and_without() {
     let mut update = doc(&schema, 10, 4);
     update.values[0] = None;
     update.values[4] = None;
-    write(&mut collection, &mut docs, vec![
-        Operation::Put(Mode::Update, update.clone()),
-        Operation::Put(Mode::Update, doc(&schema, 70, 1)),
-        Operation::Put(Mode::Upsert, doc(&schema, 10, 5)),
-        Operation::Put(Mode::Upsert, doc(&schema, 200, 5)),
-    ]);
+    write(
+        &mut collection,
+        &mut docs,
+        vec![
+            Operation::Put(Mode::Update, update.clone()),
+            Operation::Put(Mode::Update, doc(&schema, 70, 1)),
+            Operation::Put(Mode::Upsert, doc(&schema, 10, 5)),
+            Operation::Put(Mode::Upsert, doc(&schema, 200, 5)),
+        ],
+    );
     drop(collection);
     assert_eq!(on_disk(real(), &root), docs);
 

@@ -34,7 +34,8 @@ impl Opener {
         };
         if source.size() < HEADER_LEN {
             // Its first write never came to an end: nothing of it was acknowledged as durable.
-            let detail = format!("the log ends within its header ({} bytes): its first write was interrupted", source.size());
+            let detail =
+                format!("the log ends within its header ({} bytes): its first write was interrupted", source.size());
             self.findings.add(Finding::warning("wal.torn-tail", detail).at(relative).offset(0));
             self.recovery.replay.torn_bytes = source.size();
             drop(source);

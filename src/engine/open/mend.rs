@@ -48,11 +48,7 @@ impl Opener {
     }
 
     /// Builds the writing segment's indexes anew from its published rows where they have more rows than are published.
-    pub(super) fn mend_indexes(
-        &mut self,
-        manifest: &Manifest,
-        collection: &mut Collection,
-    ) -> Result<(), EngineError> {
+    pub(super) fn mend_indexes(&mut self, manifest: &Manifest, collection: &mut Collection) -> Result<(), EngineError> {
         let published = collection.segment.published_rows;
         let ahead = match &collection.segment.scalar_index {
             Some(index) => index.rows()? > published,

@@ -59,17 +59,8 @@ const ACCEPT: &str = "`zvecctl recover --accept-loss` keeps every intact record 
 const MEND: &str = "`zvecctl verify` tells all that is wrong; nothing is written into a damaged collection";
 
 /// The steps, in order.
-const STEPS: [&str; 9] = [
-    "lock",
-    "manifest",
-    "schema",
-    "id-map",
-    "delete-snapshot",
-    "segments",
-    "writing-segment",
-    "wal",
-    "segment-ids",
-];
+const STEPS: [&str; 9] =
+    ["lock", "manifest", "schema", "id-map", "delete-snapshot", "segments", "writing-segment", "wal", "segment-ids"];
 
 /// How to open.
 #[derive(Debug, Clone, Default)]
@@ -195,7 +186,8 @@ impl Opener {
         loop {
             match self.files.fs().lock_exclusive(&path) {
                 Ok(guard) => {
-                    let detail = if made { "LOCK was missing and has been made; held exclusively" } else { "held exclusively" };
+                    let detail =
+                        if made { "LOCK was missing and has been made; held exclusively" } else { "held exclusively" };
                     self.step(if made { "changed" } else { "ok" }, detail);
                     return Ok(guard);
                 }
@@ -230,7 +222,8 @@ impl Opener {
         let newer: Vec<_> = newer.map(|other| (other.path.clone(), other.state_code().to_owned())).collect();
         let mut aside = Vec::new();
         for (path, code) in &newer {
-            self.quarantine.take(path, &format!("a manifest newer than the one in force that cannot be used: {code}"))?;
+            self.quarantine
+                .take(path, &format!("a manifest newer than the one in force that cannot be used: {code}"))?;
             aside.push(format!("{} ({code})", path.display()));
         }
         if aside.is_empty() {
@@ -298,7 +291,9 @@ impl Opener {
         // A vector file ends with its last vector; rows behind that have none.
         let short = blocks.iter().find(|block| {
             let documents = u64::from(block.documents);
-            block.rows.is_some_and(|rows| if block.block_type == "SCALAR" { rows != documents } else { rows > documents })
+            block
+                .rows
+                .is_some_and(|rows| if block.block_type == "SCALAR" { rows != documents } else { rows > documents })
         });
         if let Some(block) = short {
             let detail = format!(

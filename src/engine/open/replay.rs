@@ -66,8 +66,7 @@ impl Opener {
                 collection.residue.clear();
             }
             let id_map = inspect::idmap::IdMap::load(view, manifest);
-            replayed.old =
-                old_ids(view, manifest, &id_map, &snapshot, &source, &self.findings).map_err(broken)?;
+            replayed.old = old_ids(view, manifest, &id_map, &snapshot, &source, &self.findings).map_err(broken)?;
         }
         let mut reader = Reader::new(&source).map_err(broken)?;
         while let Some(entry) = reader.next_entry().map_err(broken)? {
@@ -183,7 +182,8 @@ impl Opener {
             let odd = given.contains(&field.name);
             if !field.nullable {
                 let what = if odd { "a value of another type than the schema's" } else { "no value" };
-                let detail = format!("field {} has {what} and may not be null: the record cannot be replayed", field.name);
+                let detail =
+                    format!("field {} has {what} and may not be null: the record cannot be replayed", field.name);
                 let finding = Finding::error("wal.field-type", detail).at(relative).offset(record.offset);
                 return Err(damaged(finding.loses(Loss::Certain, Some(1)), ACCEPT));
             }
