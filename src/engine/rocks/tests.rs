@@ -11,6 +11,8 @@ use std::{
 
 use proptest::prelude::*;
 
+use failing::Failing;
+
 use super::*;
 use crate::{
     format::{Result as FormatResult, rocks::Db},
@@ -61,13 +63,13 @@ fn row(key: &str, value: &str) -> (Vec<u8>, Vec<u8>) {
 
 fn new_store(parent: &Path) -> (RocksStore, PathBuf) {
     let dir = parent.join("db");
-    let mut store = RocksStore::create(Arc::new(RealFs), &dir, &[b"a", b"b"], options).unwrap();
+    let mut store = RocksStore::create(Arc::new(Failing::default()), &dir, &[b"a", b"b"], options).unwrap();
     store.set_clock(|| 1_700_000_000);
     (store, dir)
 }
 
 fn open(dir: &Path) -> RocksStore {
-    RocksStore::open(Arc::new(RealFs), dir, options).unwrap()
+    RocksStore::open(Arc::new(Failing::default()), dir, options).unwrap()
 }
 
 fn names(dir: &Path) -> Vec<String> {

@@ -8,13 +8,14 @@ use std::{
 use super::*;
 use crate::vfs::{DirEntry, File, FileMut, LockGuard, Metadata, Vfs, VfsMut};
 
-/// The real file system, on which some changes fail.
-struct Failing {
+/// The real file system, on which some changes fail, none by default. Nothing is really synced: that is slow and shows nothing here.
+#[derive(Default)]
+pub(super) struct Failing {
     budget: Arc<Budget>,
 }
 
 #[derive(Default)]
-struct Budget {
+pub(super) struct Budget {
     /// Changes that succeed before the first that fails.
     left: AtomicUsize,
     /// Failures after which changes succeed again.
@@ -66,8 +67,7 @@ impl FileMut for FailingFile {
     }
 
     fn sync(&self) -> io::Result<()> {
-        self.budget.spend()?;
-        self.file.sync()
+        self.budget.spend()
     }
 }
 
@@ -131,7 +131,7 @@ impl VfsMut for Failing {
 
     fn sync_dir(&self, dir: &Path) -> io::Result<()> {
         self.budget.spend()?;
-        RealFs.sync_dir(dir)
+        RealFs.metadata(dir).map(drop)
     }
 
     fn lock_exclusive(&self, path: &Path) -> io::Result<LockGuard> {
