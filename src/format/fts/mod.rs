@@ -20,11 +20,14 @@
 //! Sealing packs term frequencies and document lengths into the postings and drops `$TF`, `$MAX_TF` and `$DOC_LEN`;
 //! positions and statistics stay. A null text has no entry anywhere; an empty text has a length of 0.
 
+mod build;
 mod family;
 mod packed;
 mod posting;
+pub mod tokenize;
 mod values;
 
+pub use build::{FtsBuilder, TextColumn, Totals, families, surplus};
 pub use family::{Family, StatKey};
 pub use packed::{Block, MAGIC, PackedPosting};
 pub use posting::{Posting, decode, merge, union};
