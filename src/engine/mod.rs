@@ -23,7 +23,7 @@ mod files;
 mod flush;
 mod fts_index;
 mod id_map;
-// pub mod input;
+pub mod input;
 mod names;
 mod open;
 mod options;
