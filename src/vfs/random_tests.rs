@@ -133,7 +133,7 @@ fn sync_all(fs: &dyn VfsMut, dir: &Path) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 300, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 128, ..ProptestConfig::default() })]
 
     #[test]
     fn memory_behaves_like_the_real_file_system(steps in steps()) {
