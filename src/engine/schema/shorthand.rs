@@ -39,7 +39,8 @@ pub fn vector(text: &str) -> Result<VectorField, Refusal> {
     let mut dimension = 0;
     if !data_type.is_sparse() {
         let (number, behind) = split(rest.unwrap_or_default());
-        dimension = number.parse().map_err(|_| refused(format!("a dimension is expected behind the type, not {number:?}")))?;
+        dimension =
+            number.parse().map_err(|_| refused(format!("a dimension is expected behind the type, not {number:?}")))?;
         rest = behind;
     }
     let kinds = "FLAT, HNSW, IVF, VAMANA, DISKANN, HNSW_RABITQ and IVF_RABITQ";
@@ -160,7 +161,9 @@ mod tests {
                 "index": {"type": "INVERT", "enable_range_optimization": true, "enable_extended_wildcard": false}})
         );
         assert_eq!(
-            scalar_json(r#"t:STRING:FTS(tokenizer_name=ngram, filters=lowercase+stemmer, extra_params={"ngram_min": 1, "ngram_max": 2})"#)["index"],
+            scalar_json(
+                r#"t:STRING:FTS(tokenizer_name=ngram, filters=lowercase+stemmer, extra_params={"ngram_min": 1, "ngram_max": 2})"#
+            )["index"],
             json!({"type": "FTS", "tokenizer_name": "ngram", "filters": ["lowercase", "stemmer"],
                 "extra_params": r#"{"ngram_min": 1, "ngram_max": 2}"#})
         );
@@ -175,7 +178,8 @@ mod tests {
             json!({"name": "v", "data_type": "VECTOR_FP16", "dimension": 8, "nullable": true, "index": {"type": "FLAT", "metric": "IP"}})
         );
         assert_eq!(vector_json("s:SPARSE_VECTOR_FP32:hnsw(m=16)")["index"]["m"], 16);
-        let index = &vector_json("v:VECTOR_FP32:8:VAMANA(metric=l2,alpha=1.5,quantize=INT8,enable_rotate=true)")["index"];
+        let index =
+            &vector_json("v:VECTOR_FP32:8:VAMANA(metric=l2,alpha=1.5,quantize=INT8,enable_rotate=true)")["index"];
         assert_eq!((&index["alpha"], &index["quantizer_param"]), (&json!(1.5), &json!({"enable_rotate": true})));
     }
 

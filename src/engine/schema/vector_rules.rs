@@ -80,12 +80,12 @@ impl Rule<'_> {
             if dimension != 0 {
                 return self.refuse("schema.dimension", "a sparse vector has no dimension");
             }
+        } else if data_type != T::VectorUint8 && (dimension == 0 || dimension > MAX_DIMENSION) {
+            let why = format!("the dimension is {dimension}, 1 to {MAX_DIMENSION} are allowed");
+            return self.refuse("schema.dimension", why);
         } else if !matches!(data_type, T::VectorFp32 | T::VectorFp16 | T::VectorInt8) {
             let name = data_type.to_proto().as_str_name();
             return self.refuse("schema.data-type", format!("zvec stores no vectors of type {name}"));
-        } else if dimension == 0 || dimension > MAX_DIMENSION {
-            let why = format!("the dimension is {dimension}, 1 to {MAX_DIMENSION} are allowed");
-            return self.refuse("schema.dimension", why);
         }
         Ok(())
     }
