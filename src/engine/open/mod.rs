@@ -136,6 +136,10 @@ impl Opener {
             id_map: id_map.snapshot(),
         };
         let wal = WalWriter::new(self.files.clone(), self.root.join(segment.wal_path()));
+        let live = segments_of(&manifest)
+            .into_iter()
+            .map(|listed| segments::live_rows(&view, listed, &ids, &self.findings))
+            .sum();
         let mut collection = Collection {
             files: self.files.clone(),
             root: self.root.clone(),
@@ -146,6 +150,7 @@ impl Opener {
             id_map,
             deletes: Deletes::new(ids, manifest.delete_snapshot_path_suffix),
             next_doc_id: inspect::first_id(&manifest),
+            live,
             next_segment_id: manifest.next_segment_id,
             segment,
             retired,
