@@ -1,0 +1,96 @@
+//! Writes packed postings; [`packed`](super::packed) has the byte map.
+
+use super::Bm25;
+use super::packed::{FULL, HEADER, MAGIC, TABLE_ENTRY, VERSION, aligned};
+
+/// A row of a posting that is to be packed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PackedRow {
+    /// The row.
+    pub row: u32,
+    /// Occurrences of the term in it.
+    pub count: u32,
+    /// Tokens of it; 0, of a row whose length is not known, counts as 1.
+    pub length: u32,
+}
+
+/// The packed posting of one term; rows ascend.
+pub fn pack(rows: &[PackedRow], scorer: &Bm25) -> Vec<u8> {
+    // As many as rows of a segment, which have 32 bits.
+    let total = rows.len() as u32;
+    let blocks: Vec<&[PackedRow]> = rows.chunks(FULL).collect();
+    let mut table = Vec::new();
+    let mut body = Vec::new();
+    let begin = aligned(HEADER as usize + blocks.len() * TABLE_ENTRY as usize);
+    let mut previous = 0;
+    for block in &blocks {
+        let distances: Vec<u32> =
+            block.iter().map(|entry| entry.row.wrapping_sub(std::mem::replace(&mut previous, entry.row))).collect();
+        let counts: Vec<u32> = block.iter().map(|entry| entry.count).collect();
+        let lengths: Vec<u32> = block.iter().map(|entry| entry.length.max(1)).collect();
+        let scores = counts.iter().zip(&lengths).map(|(count, length)| scorer.score(total, *count, *length));
+        let score = scores.fold(0f32, f32::max).to_le_bytes();
+        let lists = [distances, counts, lengths];
+        let widths = lists.each_ref().map(|list| width(list));
+        table.extend(previous.to_le_bytes());
+        table.extend(((begin + body.len()) as u32).to_le_bytes());
+        table.extend(score);
+        body.extend(block.first().map_or(0, |entry| entry.row).to_le_bytes());
+        body.extend(widths);
+        // At most 128.
+        body.push(block.len() as u8);
+        body.extend(score);
+        body.extend([0; 4]);
+        for (list, width) in lists.iter().zip(widths) {
+            put(&mut body, list, width);
+        }
+        body.resize(aligned(body.len()), 0);
+    }
+    let mut out = Vec::with_capacity(begin + body.len());
+    for value in [MAGIC, VERSION, total, blocks.len() as u32] {
+        out.extend(value.to_le_bytes());
+    }
+    out.extend(table);
+    out.resize(begin, 0);
+    out.extend(body);
+    out
+}
+
+/// Bits of the largest value.
+fn width(values: &[u32]) -> u8 {
+    let largest = values.iter().copied().max().unwrap_or(0);
+    (u32::BITS - largest.leading_zeros()) as u8
+}
+
+fn put(out: &mut Vec<u8>, values: &[u32], width: u8) {
+    if values.len() < FULL {
+        out.extend(stream(values.iter().copied(), width));
+        return;
+    }
+    let lane = |lane| stream(values.iter().copied().skip(lane).step_by(4), width);
+    let lanes = [lane(0), lane(1), lane(2), lane(3)];
+    for word in 0..usize::from(width) {
+        for lane in &lanes {
+            out.extend(lane.chunks_exact(4).nth(word).unwrap_or_default());
+        }
+    }
+}
+
+/// Values as one little-endian bit stream, filled up to a byte.
+fn stream(values: impl Iterator<Item = u32>, width: u8) -> Vec<u8> {
+    let mut out = Vec::new();
+    let (mut pending, mut held) = (0u64, 0u8);
+    for value in values {
+        pending |= u64::from(value) << held;
+        held += width;
+        while held >= 8 {
+            out.push(pending as u8);
+            pending >>= 8;
+            held -= 8;
+        }
+    }
+    if held > 0 {
+        out.push(pending as u8);
+    }
+    out
+}
