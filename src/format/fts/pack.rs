@@ -94,3 +94,51 @@ fn stream(values: impl Iterator<Item = u32>, width: u8) -> Vec<u8> {
     }
     out
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::format::fts::{PackedPosting, Totals};
+
+    #[test]
+    fn postings_of_zvec_are_packed_again_but_for_scores() {
+        for bytes in
+            [&include_bytes!("../testdata/fts/long.posting")[..], include_bytes!("../testdata/fts/short.posting")]
+        {
+            let posting = PackedPosting::decode(bytes, 0).unwrap();
+            let lists = posting.rows.iter().zip(&posting.term_frequencies).zip(&posting.document_lengths);
+            let rows: Vec<_> =
+                lists.map(|((row, count), length)| PackedRow { row: *row, count: *count, length: *length }).collect();
+            let again = PackedPosting::decode(&pack(&rows, &Bm25::new(Totals { docs: 200, tokens: 1000 })), 0).unwrap();
+            assert!(again.faults.is_empty());
+            assert_eq!((again.rows, again.term_frequencies), (posting.rows, posting.term_frequencies));
+            assert_eq!(again.document_lengths, posting.document_lengths);
+            let places =
+                |blocks: &[crate::format::fts::Block]| blocks.iter().map(|block| block.offset).collect::<Vec<_>>();
+            assert_eq!(places(&again.blocks), places(&posting.blocks));
+        }
+    }
+
+    #[test]
+    fn scores_without_meaning_are_zero() {
+        let score = |docs, tokens, rows| Bm25::new(Totals { docs, tokens }).score(rows, 1, 1);
+        assert_eq!([score(0, 0, 1), score(1, 1, 2), score(3, 3, 9)], [0.0; 3]);
+        assert!(score(10, 50, 2) > score(10, 50, 9));
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_packed_can_be_read(
+            rows in prop::collection::btree_map(any::<u32>(), (any::<u32>(), any::<u32>()), 0..400),
+        ) {
+            let rows: Vec<_> = rows.into_iter().map(|(row, (count, length))| PackedRow { row, count, length }).collect();
+            let posting = PackedPosting::decode(&pack(&rows, &Bm25::new(Totals { docs: 500, tokens: 9000 })), 0).unwrap();
+            prop_assert_eq!(posting.faults, []);
+            prop_assert_eq!(posting.rows, rows.iter().map(|entry| entry.row).collect::<Vec<_>>());
+            prop_assert_eq!(posting.term_frequencies, rows.iter().map(|entry| entry.count).collect::<Vec<_>>());
+            prop_assert_eq!(posting.document_lengths, rows.iter().map(|entry| entry.length.max(1)).collect::<Vec<_>>());
+        }
+    }
+}
