@@ -1,9 +1,11 @@
 //! What happens to tokens behind the tokenizer.
 
+use serde_json::{Map, Value};
 use unicode_normalization::char::decompose_compatible;
 
+use super::stem::Stem;
 use super::unicode::{Category, category, chars};
-use super::{Token, bad, unsupported};
+use super::{Token, bad};
 use crate::format::Result;
 
 /// A token filter.
@@ -11,6 +13,8 @@ use crate::format::Result;
 pub enum Filter {
     /// Each character becomes its lower case, by itself: a sigma is never final.
     Lowercase,
+    /// Each word becomes its stem, which may be empty.
+    Stemmer(Stem),
     /// Each character becomes ASCII where it can, by itself: marks on their own stay.
     AsciiFolding,
 }
@@ -20,11 +24,11 @@ impl Filter {
     ///
     /// # Errors
     /// As for [`super::Tokenizer::new`].
-    pub fn new(name: &str) -> Result<Self> {
+    pub fn new(name: &str, extra: &Map<String, Value>) -> Result<Self> {
         match name {
             "lowercase" => Ok(Self::Lowercase),
             "ascii_folding" => Ok(Self::AsciiFolding),
-            "stemmer" => Err(unsupported("filter stemmer: its stems are not reproduced")),
+            "stemmer" => Stem::new(extra).map(Self::Stemmer),
             _ => Err(bad(format!("unknown token filter {name:?}"))),
         }
     }
@@ -35,6 +39,12 @@ impl Filter {
             match self {
                 Self::Lowercase if token.text.is_ascii() => token.text.make_ascii_lowercase(),
                 Self::Lowercase => token.text = mapped(&token.text, lower),
+                // Words are UTF-8, unless the text was not.
+                Self::Stemmer(stem) => {
+                    if let Ok(word) = std::str::from_utf8(&token.text) {
+                        token.text = stem.apply(word).into_bytes();
+                    }
+                }
                 Self::AsciiFolding if token.text.is_ascii() => {}
                 Self::AsciiFolding => token.text = mapped(&token.text, fold),
             }

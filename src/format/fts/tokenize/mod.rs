@@ -13,13 +13,14 @@
 //! |---|---|
 //! | `lowercase` | none |
 //! | `ascii_folding` | none |
-//! | `stemmer` | `stemmer_lang`; not reproduced |
+//! | `stemmer` | `stemmer_lang`, a Snowball language, default `english`; see `stem` for those that are reproduced |
 //!
 //! `extra_params` is a JSON object or empty. Keys that nothing asks for are ignored, `null` stands for the default.
 
 mod filter;
 mod ngram;
 mod standard;
+mod stem;
 mod unicode;
 
 use std::fmt;
@@ -74,7 +75,7 @@ impl Tokenizer {
             "jieba" => return Err(unsupported("tokenizer jieba: its dictionary is not part of this program")),
             _ => return Err(bad(format!("unknown tokenizer {name:?}"))),
         };
-        let filters = filters.iter().map(|filter| Filter::new(filter.as_ref())).collect::<Result<_>>()?;
+        let filters = filters.iter().map(|filter| Filter::new(filter.as_ref(), &extra)).collect::<Result<_>>()?;
         Ok(Self { kind, filters })
     }
 

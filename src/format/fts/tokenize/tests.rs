@@ -28,7 +28,7 @@ fn tokens_are_those_of_zvec() {
             cases += 1;
         }
     }
-    assert!(golden.len() == 13 && cases > 700, "{} {cases}", golden.len());
+    assert!(golden.len() == 14 && cases > 700, "{} {cases}", golden.len());
 }
 
 #[test]
@@ -41,6 +41,22 @@ fn bytes_that_are_not_utf8_are_kept_where_nothing_needs_characters() {
     assert_eq!(tokens("whitespace", &["ascii_folding"], b"\xc3\xa9\xff"), [b"e\xff"]);
     assert_eq!(tokens("standard", &[], b"ab\xffcd"), [b"ab", b"cd"]);
     assert_eq!(tokens("ngram", &[], b"ab\xffcd"), [b"ab", b"cd"]);
+}
+
+/// Words and what zvec 0.8.0 stored for them.
+#[test]
+fn stems_are_those_of_zvec() {
+    let golden: Vec<(String, Vec<(String, String)>)> =
+        serde_json::from_str(include_str!("../../testdata/fts/stems.json")).unwrap();
+    assert_eq!(golden.len(), 31);
+    for (language, words) in golden {
+        let extra = format!("{{\"stemmer_lang\":\"{language}\"}}");
+        let tokenizer = Tokenizer::new("whitespace", &["stemmer"], &extra).unwrap();
+        assert!(words.len() >= 20);
+        for (word, stem) in words {
+            assert_eq!(texts(&tokenizer, &word), [stem], "{language} {word}");
+        }
+    }
 }
 
 #[test]
@@ -90,6 +106,9 @@ fn settings_that_zvec_refuses_are_refused() {
         ("standard", &[], r#"{"max_token_length":1048576,"foo":[{}]}"#),
         ("standard", &[], r#"{"max_token_length":null,"ngram_min":"x"}"#),
         ("whitespace", &["ascii_folding"], r#"{"max_token_length":"x"}"#),
+        ("standard", &["stemmer"], r#"{"stemmer_lang":""}"#),
+        ("standard", &["stemmer"], r#"{"stemmer_lang":5}"#),
+        ("standard", &[], r#"{"stemmer_lang":"klingon"}"#),
         ("ngram", &[], r#"{"ngram_max":3,"token_chars":[]}"#),
         ("ngram", &[], r#"{"ngram_min":4294967295,"ngram_max":4294967295,"token_chars":null}"#),
     ] {
@@ -101,7 +120,8 @@ fn settings_that_zvec_refuses_are_refused() {
 fn settings_that_cannot_be_reproduced_are_not_guessed() {
     for (name, filters, extra) in [
         ("jieba", &[][..], ""),
-        ("standard", &["lowercase", "stemmer"], ""),
+        ("standard", &["stemmer"], r#"{"stemmer_lang":"finnish"}"#),
+        ("standard", &["stemmer"], r#"{"stemmer_lang":"English"}"#),
         ("standard", &[], r#"{"max_token_length":5,}"#),
         ("standard", &[], r#"{"max_token_length":010}"#),
         ("standard", &[], r#"{"max\u005ftoken_length":5}"#),
