@@ -99,16 +99,17 @@ fn schema_file(session: &Session, args: &CreateArgs) -> Result<SchemaFile, Failu
 fn read_schema(session: &Session, path: &PathBuf) -> Result<SchemaFile, Failure> {
     let mut text = Vec::new();
     if path.as_os_str() == "-" {
-        std::io::stdin().lock().take(MAX_SCHEMA).read_to_end(&mut text).map_err(|error| {
-            Failure::Usage(format!("the schema cannot be read from standard input: {error}"))
-        })?;
+        std::io::stdin()
+            .lock()
+            .take(MAX_SCHEMA)
+            .read_to_end(&mut text)
+            .map_err(|error| Failure::Usage(format!("the schema cannot be read from standard input: {error}")))?;
     } else {
         let source = crate::inspect::FileSource::open(session.vfs().as_ref(), path)
             .map_err(|error| crate::engine::EngineError::io(path, error))?;
         text = crate::format::read_vec(&source, 0, crate::format::Source::size(&source).min(MAX_SCHEMA), "schema.file")
             .map_err(|error| crate::engine::EngineError::format(path, error))?;
     }
-    serde_json::from_slice(&text).map_err(|error| {
-        Refusal::new("schema.file", format!("{} is no schema file: {error}", path.display())).into()
-    })
+    serde_json::from_slice(&text)
+        .map_err(|error| Refusal::new("schema.file", format!("{} is no schema file: {error}", path.display())).into())
 }

@@ -12,8 +12,7 @@ use clap::{Args, ValueHint};
 
 use crate::{
     engine::{
-        Collection, CreateOptions, EngineError, OpenOptions, Opening, Schema, Sync, remove_tree,
-        schema::shorthand,
+        Collection, CreateOptions, EngineError, OpenOptions, Opening, Schema, Sync, remove_tree, schema::shorthand,
     },
     format::{manifest::Style, schema_file::SchemaFile},
     inspect::{View, wal},

@@ -18,8 +18,6 @@ pub enum Failure {
     Engine(EngineError),
     /// A document input could not be read.
     Input(InputError),
-    /// It has been told already; the exit code.
-    Told(Exit),
     /// The result could not be written.
     Output(io::Error),
     /// A file that the command was told to write could not be written.
@@ -76,7 +74,6 @@ impl Failure {
             Self::Engine(error) => engine_exit(error),
             Self::Input(error) if error.code.starts_with("io.") => Exit::Io,
             Self::Input(_) => Exit::Refused,
-            Self::Told(exit) => *exit,
             Self::Output(_) | Self::Target { .. } => Exit::Io,
             Self::Usage(_) => Exit::Usage,
             Self::Interrupted => Exit::Interrupted,
@@ -92,7 +89,6 @@ impl Failure {
                 let hint = (error.code == "input.not-found").then_some("check the path of the input");
                 at(report(error.code, error.to_string(), hint), &error.input)
             }
-            Self::Told(_) => report("told", String::new(), None),
             Self::Output(error) => report("io.output", format!("the result cannot be written: {error}"), None),
             Self::Target { path, error } => {
                 let message = format!("{} cannot be written: {error}", path.display());

@@ -244,7 +244,8 @@ impl Ingest<'_> {
             }
         }
         // With `stop` one at a time would be needed to end exactly at the first refusal: the engine is told to do so.
-        let results = if stop { self.collection.write_until_refused(operations)? } else { self.collection.write(operations)? };
+        let results =
+            if stop { self.collection.write_until_refused(operations)? } else { self.collection.write(operations)? };
         let refused = places.iter().zip(&results).filter_map(|(place, result)| Some((*place, result.as_ref().err()?)));
         let mut rejected: Vec<(Place, Refusal)> = refused.map(|(place, refusal)| (place, refusal.clone())).collect();
         let done = results.len() as u64;
@@ -252,7 +253,8 @@ impl Ingest<'_> {
         if !stop || rejected.is_empty() {
             rejected.extend(unreadable);
         }
-        self.report.read += done + rejected.len() as u64 - results.iter().filter(|result| result.is_err()).count() as u64;
+        self.report.read +=
+            done + rejected.len() as u64 - results.iter().filter(|result| result.is_err()).count() as u64;
         rejected.sort_by_key(|(place, _)| number(*place));
         self.report.stopped |= stop && !rejected.is_empty();
         for (place, refusal) in rejected {

@@ -49,7 +49,6 @@ pub fn run(arguments: Vec<OsString>) -> ExitCode {
     let result = dispatch(&mut session, &cli.command);
     let exit = match result {
         Ok(exit) => exit,
-        Err(Failure::Told(exit)) => exit,
         Err(Failure::Output(error)) if error.kind() == io::ErrorKind::BrokenPipe => Exit::Ok,
         Err(failure) => {
             let exit = failure.exit();

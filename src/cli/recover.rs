@@ -7,7 +7,7 @@ use clap::Args;
 use crate::{
     engine::{Collection, OpenOptions, Opening, Sync},
     report::{
-        Exit, Severity,
+        Exit,
         engine::{RecoverReport, RecoveryStep},
         show_path,
     },
@@ -75,19 +75,22 @@ pub fn run(session: &mut Session, args: &RecoverArgs) -> Result<Exit, Failure> {
         }
     }
     data.recovery = recovery;
-    let findings = &data.recovery.findings;
-    let repaired = findings.iter().any(|finding| finding.severity >= Severity::Warning);
-    let exit = match (&failure, Exit::of_findings(findings)) {
-        (Some(_), _) => Exit::Ok,
-        // What was wrong is mended: what is left of it is what was lost.
-        (None, Exit::Corrupt | Exit::Ok | Exit::Warnings) if repaired => Exit::Warnings,
-        (None, exit) => exit,
-    };
     if let Some(error) = failure {
-        return Err(failed(session, path, error, &mut data));
+        let failure = Failure::from(error);
+        session.out.partial("recover", Some(show_path(path)), failure.exit(), &data, &failure.report());
+        return Ok(failure.exit());
     }
+    let exit = exit(&data);
     session.out.report("recover", Some(show_path(path)), exit, &data)?;
     Ok(exit)
+}
+
+/// What was found is mended by now, or would be: what is left of it is whether something was lost.
+fn exit(data: &RecoverReport) -> Exit {
+    match Exit::of_findings(&data.recovery.findings) {
+        Exit::Corrupt => Exit::Warnings,
+        other => other,
+    }
 }
 
 /// Recovers on a file system whose changes stay in memory.
@@ -98,16 +101,4 @@ fn rehearse(session: &Session, path: &Path, accept_loss: bool) -> Opening {
 
 fn step(state: &str, detail: String) -> RecoveryStep {
     RecoveryStep { step: "flush".to_owned(), state: state.to_owned(), detail }
-}
-
-/// The steps up to the failure, then the failure: as one object with `--format json`.
-fn failed(
-    session: &mut Session,
-    path: &Path,
-    error: crate::engine::EngineError,
-    data: &mut RecoverReport,
-) -> Failure {
-    let failure = Failure::from(error);
-    session.out.partial("recover", Some(show_path(path)), failure.exit(), data, &failure.report());
-    Failure::Told(failure.exit())
 }

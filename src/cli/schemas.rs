@@ -8,6 +8,7 @@ use crate::{
     report::{
         Envelope,
         documents::{DocsReport, Document, ExportSummary},
+        engine::{Created, DeleteReport, DemoReport, FlushReport, IngestReport, RecoverReport},
         files::FileList,
         idmap::{DeletedReport, IdMapReport},
         manifest::{ManifestDiff, ManifestDump, ManifestList},
@@ -33,6 +34,12 @@ pub fn all() -> Vec<(String, Value)> {
         schema::<Envelope<DeletedReport>>("deleted-ls"),
         schema::<Envelope<DocsReport>>("docs-get"),
         schema::<Envelope<ExportSummary>>("export"),
+        schema::<Envelope<Created>>("create"),
+        schema::<Envelope<IngestReport>>("ingest"),
+        schema::<Envelope<DeleteReport>>("delete"),
+        schema::<Envelope<FlushReport>>("flush"),
+        schema::<Envelope<RecoverReport>>("recover"),
+        schema::<Envelope<DemoReport>>("demo"),
         schema::<Document>("document"),
         schema::<SchemaFile>("schema-file"),
         // A command that could not do its work prints this one, whichever command it is.

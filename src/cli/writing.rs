@@ -7,8 +7,9 @@ use clap::{Args, ValueEnum};
 use crate::{
     engine::{Collection, Flushed, OpenOptions, Opening, Options, Sync},
     report::{
-        Exit, show_path,
+        Exit,
         engine::{Published, Recovery},
+        show_path,
     },
 };
 
@@ -43,12 +44,7 @@ impl SyncArg {
 }
 
 /// Opens a collection for writing.
-pub fn open(
-    session: &Session,
-    path: &Path,
-    sync: Sync,
-    accept_loss: bool,
-) -> Result<(Collection, Recovery), Failure> {
+pub fn open(session: &Session, path: &Path, sync: Sync, accept_loss: bool) -> Result<(Collection, Recovery), Failure> {
     let Opening { recovery, collection } = opening(session, path, sync, accept_loss);
     Ok((collection?, recovery))
 }

@@ -2,12 +2,9 @@
 //!
 //! Found by handing documents to zvec 0.8.0; `testdata/document_rules.jsonl` holds its answers.
 
-use half::f16;
-
 use crate::format::{
     document::{self, Head, MIN_LEN, Op, WalDoc},
     manifest::proto::DataType,
-    proxima::encoding::half_away,
     value::Value,
     wal::ZVEC_MAX_PAYLOAD,
 };
@@ -149,11 +146,6 @@ impl Schema {
         let named = self.fields().iter().zip(&doc.values);
         named.filter_map(|(field, value)| Some((field.name.as_str(), value.as_ref()?)))
     }
-}
-
-/// A number in half precision, as zvec's Python binding makes it: rounded to an f32 first, then with ties away from zero.
-pub(super) fn half(value: f64) -> f16 {
-    half_away(value as f32)
 }
 
 fn refuse(field: &Field, code: &'static str, why: impl std::fmt::Display) -> Refusal {

@@ -62,18 +62,11 @@ impl Collection {
     }
 
     /// The same up to the first refusal, with which the results end; what comes behind it is not carried out.
-    pub fn write_until_refused(
-        &mut self,
-        operations: Vec<Operation>,
-    ) -> Result<Vec<Result<(), Refusal>>, EngineError> {
+    pub fn write_until_refused(&mut self, operations: Vec<Operation>) -> Result<Vec<Result<(), Refusal>>, EngineError> {
         self.write_while(operations, true)
     }
 
-    fn write_while(
-        &mut self,
-        operations: Vec<Operation>,
-        stop: bool,
-    ) -> Result<Vec<Result<(), Refusal>>, EngineError> {
+    fn write_while(&mut self, operations: Vec<Operation>, stop: bool) -> Result<Vec<Result<(), Refusal>>, EngineError> {
         self.usable()?;
         let mut results = Vec::with_capacity(operations.len());
         let mut chunk = Chunk::default();

@@ -26,8 +26,6 @@ pub enum Exit {
     Locked = 10,
     /// The system refused to read or write.
     Io = 11,
-    /// A plan was printed and not applied.
-    Planned = 12,
     /// A bug in zvecctl.
     Bug = 101,
     /// Interrupted by a signal.

@@ -108,7 +108,7 @@ impl Vfs for OverlayFs {
     fn canonical(&self, path: &Path) -> io::Result<PathBuf> {
         let names = self.follow(path)?;
         self.tree.find(&names, |found| match found {
-            Found::Below(path) => self.base.canonical(&path),
+            Found::Below(path) => self.base.metadata(&path).map(|_| path_of(&names)),
             _ => Ok(path_of(&names)),
         })
     }

@@ -106,12 +106,12 @@ impl<'a> Side<'a> {
     }
 
     fn contents(&self) -> Vec<Vec<u8>> {
-        let content = |file: &Box<dyn FileMut>| {
+        let content = |file: &dyn FileMut| {
             let mut data = vec![9; usize::try_from(file.len().unwrap()).unwrap()];
             file.read_exact_at(0, &mut data).unwrap();
             data
         };
-        self.handles.iter().map(content).collect()
+        self.handles.iter().map(|file| content(file.as_ref())).collect()
     }
 }
 
@@ -133,7 +133,7 @@ fn sync_all(fs: &dyn VfsMut, dir: &Path) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 300, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 128, ..ProptestConfig::default() })]
 
     #[test]
     fn memory_behaves_like_the_real_file_system(steps in steps()) {

@@ -158,6 +158,12 @@ pub(super) struct Changed {
     pub(super) is_dir: bool,
 }
 
+/// Where something was renamed to, and what stood there.
+pub(super) struct Renamed {
+    pub(super) place: Place,
+    pub(super) replaced: Option<u64>,
+}
+
 /// The tree.
 pub(super) struct Tree {
     root: RwLock<Dir>,
@@ -308,14 +314,14 @@ impl Tree {
     }
 
     /// Renames; `None` if both names are the same.
-    pub(super) fn rename(&self, from: &Names, to: &Names) -> io::Result<Option<(Changed, Place)>> {
+    pub(super) fn rename(&self, from: &Names, to: &Names) -> io::Result<Option<(Changed, Renamed)>> {
         let mut root = self.root_mut();
         let (Some((from_name, from_parent)), Some((to_name, to_parent))) = (from.split_last(), to.split_last()) else {
             return Err(io::ErrorKind::ResourceBusy.into());
         };
         // The parents of both before the names in them, as systems do.
         let from_place = Place { dir: self.dir_mut(&mut root, from_parent)?.inode, name: from_name.clone() };
-        let to_place = Place { dir: self.dir_mut(&mut root, to_parent)?.inode, name: to_name.clone() };
+        let place = Place { dir: self.dir_mut(&mut root, to_parent)?.inode, name: to_name.clone() };
         let source_dir = self.dir_mut(&mut root, from_parent)?;
         let (inode, is_dir) = match self.own(source_dir, from_name)? {
             Node::File(cell) => (cell.inode, false),
@@ -331,19 +337,22 @@ impl Tree {
             return Err(io::ErrorKind::DirectoryNotEmpty.into());
         }
         let target_dir = self.dir_mut(&mut root, to_parent)?;
-        match self.own(target_dir, to_name) {
+        let replaced = match self.own(target_dir, to_name) {
             Ok(Node::Dir(_)) if !is_dir => return Err(io::ErrorKind::IsADirectory.into()),
             Ok(Node::File(_)) if is_dir => return Err(io::ErrorKind::NotADirectory.into()),
-            Ok(Node::Dir(dir)) => self.must_be_empty(dir)?,
-            Ok(Node::File(_)) => {}
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Ok(Node::Dir(dir)) => {
+                self.must_be_empty(dir)?;
+                Some(dir.inode)
+            }
+            Ok(Node::File(cell)) => Some(cell.inode),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => None,
             Err(error) => return Err(error),
-        }
+        };
         let source_dir = self.dir_mut(&mut root, from_parent)?;
         let node = source_dir.entries.get_mut(from_name).and_then(Option::take).ok_or(io::ErrorKind::NotFound)?;
         source_dir.remove(from_name);
         self.dir_mut(&mut root, to_parent)?.insert(to_name.clone(), node);
-        Ok(Some((Changed { place: from_place, inode, is_dir }, to_place)))
+        Ok(Some((Changed { place: from_place, inode, is_dir }, Renamed { place, replaced })))
     }
 
     /// Inode number of a directory.

@@ -127,13 +127,7 @@ impl Render for DemoReport {
             self.killed_at
         ));
         if let Some(log) = &self.log {
-            page.line(format!(
-                "   {}: {} records, {}, {}",
-                log.path,
-                log.records,
-                size(log.size),
-                log.state
-            ));
+            page.line(format!("   {}: {} records, {}, {}", log.path, log.records, size(log.size), log.state));
         }
         page.line("   The manifest that it left knows of none of them:");
         page.gap();
@@ -173,9 +167,8 @@ fn aside(page: &mut Page, recovery: &Recovery) {
         return;
     }
     page.gap();
-    let row = |entry: &crate::report::engine::SetAside| {
-        vec![entry.path.clone(), entry.to.clone(), entry.reason.clone()]
-    };
+    let row =
+        |entry: &crate::report::engine::SetAside| vec![entry.path.clone(), entry.to.clone(), entry.reason.clone()];
     page.table(&["SET ASIDE", "NOW AT", "WHY"], &recovery.set_aside.iter().map(row).collect::<Vec<_>>());
 }
 

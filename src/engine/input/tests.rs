@@ -131,7 +131,7 @@ fn exported(doc: &Doc, schema: &Schema) -> (Document, Fields) {
         of_kind.map(|(position, _)| Cell::Value(doc.value(position).clone())).collect()
     };
     let (scalars, vectors) = (cells(false), cells(true));
-    let origin = Origin::Wal { offset: 0 };
+    let origin = Origin::Wal { path: PathBuf::new(), offset: 0 };
     (Document { pk: doc.pk.clone(), doc_id: 0, deleted: false, origin, fields: scalars, vectors }, fields)
 }
 
@@ -486,7 +486,7 @@ fn damaged_tables_do_no_harm() {
     let stream = stream_of(&RecordBatch::try_from_iter([("id", ids), ("ARRAY_STRING", array)]).unwrap());
     let mut broken = 0;
     for whole in [&file, &stream] {
-        let step = (whole.len() / 150).max(1);
+        let step = (whole.len() / 60).max(1);
         for at in (0..whole.len()).step_by(step) {
             for change in 0..2 {
                 let mut bytes = whole.clone();
@@ -500,5 +500,5 @@ fn damaged_tables_do_no_harm() {
             }
         }
     }
-    assert!(broken > 200, "{broken}");
+    assert!(broken > 80, "{broken}");
 }

@@ -12,7 +12,7 @@ use crate::{
     report::{Finding, Loss},
 };
 
-use super::{ACCEPT, EngineError, MEND, Opener, damaged};
+use super::{ACCEPT, EngineError, Opener, damaged};
 
 /// What is to be replayed.
 pub(super) struct Log {
@@ -129,7 +129,9 @@ impl Opener {
         let path = self.root.join(relative);
         let broken = |error| EngineError::format(&path, error);
         self.quarantine.copy(relative, 0, &format!("a damaged log: {reason}"))?;
-        let temporary = path.with_extension("wal.tmp");
+        let mut name = path.file_name().unwrap_or_default().to_owned();
+        name.push(".tmp");
+        let temporary = path.with_file_name(name);
         let file = self.files.create(&temporary)?;
         let failed = |error| EngineError::io(&temporary, error);
         let mut out = encode_header().to_vec();
@@ -178,7 +180,6 @@ impl Opener {
         self.files.sync(&temporary, file.as_ref())?;
         self.files.fs().rename(&temporary, &path).map_err(|error| EngineError::io(&path, error))?;
         self.files.sync_dir(path.parent().unwrap_or(&self.root))?;
-        let _ = MEND;
         Ok(written)
     }
 }

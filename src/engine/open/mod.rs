@@ -127,7 +127,7 @@ impl Opener {
         let id_map = self.id_map(&manifest)?;
         let ids = self.delete_snapshot(&view, &manifest)?;
         let tree = Tree::walk(self.files.fs().as_ref(), &self.root);
-        self.persisted_segments(&view, &tree, &manifest, &schema)?;
+        self.persisted_segments(&view, &tree, &manifest)?;
         let (segment, retired) = self.writing_segment(&view, &tree, &manifest, &schema)?;
         let version = Version {
             name: version_name,
@@ -260,20 +260,13 @@ impl Opener {
         Ok(ids)
     }
 
-    fn persisted_segments(
-        &mut self,
-        view: &View,
-        tree: &Tree,
-        manifest: &Manifest,
-        schema: &Schema,
-    ) -> Result<(), EngineError> {
+    fn persisted_segments(&mut self, view: &View, tree: &Tree, manifest: &Manifest) -> Result<(), EngineError> {
         let mut blocks = 0;
         let mut segments = 0;
         for segment in segments_of(manifest).into_iter().filter(|segment| !segment.writing) {
             blocks += self.check_blocks(view, tree, segment)?;
             segments += 1;
         }
-        let _ = schema;
         self.step("ok", format!("{segments} persisted, {blocks} blocks, opened for reading"));
         Ok(())
     }
@@ -323,7 +316,7 @@ impl Opener {
         }
         let segment = WritingSegment::open(&self.files, &self.root, schema, meta)?;
         if !segment.is_sealed()? {
-            let detail = format!("segment {}: {} rows, next block {}", segment.id(), segment.rows(), segment.block.id);
+            let detail = format!("segment {}: {} rows, open block {}", segment.id(), segment.rows(), segment.block.id);
             self.step("ok", detail);
             return Ok((segment, None));
         }

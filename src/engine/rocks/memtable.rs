@@ -127,8 +127,8 @@ impl Op {
                     }
                     let oldest = *sequence;
                     *sequence += operands.len() as u64;
-                    let newest_first = operands.iter().rev().zip((oldest + 1..=*sequence).rev());
-                    newest_first.map(|(operand, at)| add(at, ValueType::Merge, operand)).collect()
+                    let mut newest_first = operands.iter().rev().zip((oldest + 1..=*sequence).rev());
+                    newest_first.try_for_each(|(operand, at)| add(at, ValueType::Merge, operand))
                 }
             },
         }

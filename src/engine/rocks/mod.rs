@@ -40,6 +40,12 @@ pub use view::RocksSnapshot;
 /// A merge operator that a store keeps.
 pub type Operator = Arc<dyn MergeOperator + Send + Sync>;
 
+/// A key and its value.
+pub type Row = (Vec<u8>, Vec<u8>);
+
+/// Tells how the family of a name is written.
+type OptionsOf = dyn Fn(&[u8]) -> FamilyOptions + Send + Sync;
+
 /// How a column family is written.
 #[derive(Clone, Default)]
 pub struct FamilyOptions {

@@ -6,7 +6,7 @@ use std::{
 };
 
 use super::{
-    FamilyOptions, RocksSnapshot, clock,
+    FamilyOptions, OptionsOf, RocksSnapshot, Row, clock,
     directory::StoreDir,
     failed, flush,
     manifest_file::ManifestFile,
@@ -33,7 +33,7 @@ const OF_A_CRASH: [&str; 2] = ["rocks-log.torn-tail", "rocks-manifest.incomplete
 pub struct RocksStore {
     pub(super) fs: Arc<dyn VfsMut>,
     pub(super) dir: PathBuf,
-    pub(super) options: Box<dyn Fn(&[u8]) -> FamilyOptions + Send + Sync>,
+    pub(super) options: Box<OptionsOf>,
     pub(super) clock: fn() -> u64,
     pub(super) manifest: Manifest,
     pub(super) manifest_file: ManifestFile,
@@ -260,14 +260,11 @@ impl RocksStore {
 
     /// The keys of `family` in order with their values, unflushed writes included. One block of each table is in memory, and a
     /// reference to each unflushed key. Errors are those of [`get`](Self::get); what comes behind one may be out of date.
-    pub fn scan(
-        &self,
-        family: &[u8],
-    ) -> Result<impl Iterator<Item = Result<(Vec<u8>, Vec<u8>), EngineError>>, EngineError> {
+    pub fn scan(&self, family: &[u8]) -> Result<impl Iterator<Item = Result<Row, EngineError>>, EngineError> {
         let place = self.flushed.place(family)?;
         let mut rows = self.flushed.rows(place).peekable();
         let mut unflushed = self.memtables[place].sorted().into_iter().map(|(key, _)| key).peekable();
-        let next = move || -> Option<Result<Option<(Vec<u8>, Vec<u8>)>, EngineError>> {
+        let next = move || -> Option<Result<Option<Row>, EngineError>> {
             let order = match (rows.peek(), unflushed.peek()) {
                 (None, None) => return None,
                 (Some(Err(_)), _) | (Some(_), None) => std::cmp::Ordering::Less,
@@ -285,12 +282,7 @@ impl RocksStore {
     }
 
     /// An unflushed key with what the tables hold of it.
-    fn on_top(
-        &self,
-        place: usize,
-        key: &[u8],
-        below: Option<Entry>,
-    ) -> Result<Option<(Vec<u8>, Vec<u8>)>, EngineError> {
+    fn on_top(&self, place: usize, key: &[u8], below: Option<Entry>) -> Result<Option<Row>, EngineError> {
         let value = match self.seen(place, key)? {
             Some(Seen::Value(value)) => Some(value),
             Some(Seen::OnTop(operands)) => match self.flushed.views().get(place) {

@@ -5,7 +5,7 @@ use std::{
     sync::Arc,
 };
 
-use super::{FamilyOptions, cache::BlockCache, failed, memtable::needed};
+use super::{FamilyOptions, Row, cache::BlockCache, failed, memtable::needed};
 use crate::{
     engine::{EngineError, Refusal},
     format::{
@@ -147,10 +147,7 @@ impl RocksSnapshot {
 
     /// The keys of `family` in order, with their values; one block of each table is in memory. Errors are those of [`get`](Self::get);
     /// what comes behind one may be out of date.
-    pub fn scan(
-        &self,
-        family: &[u8],
-    ) -> Result<impl Iterator<Item = Result<(Vec<u8>, Vec<u8>), EngineError>>, EngineError> {
+    pub fn scan(&self, family: &[u8]) -> Result<impl Iterator<Item = Result<Row, EngineError>>, EngineError> {
         let place = self.place(family)?;
         Ok(self.rows(place).filter_map(move |row| self.finished(place, row)))
     }
@@ -160,7 +157,7 @@ impl RocksSnapshot {
         &self,
         place: usize,
         row: Result<(Vec<u8>, Entry), EngineError>,
-    ) -> Option<Result<(Vec<u8>, Vec<u8>), EngineError>> {
+    ) -> Option<Result<Row, EngineError>> {
         match row {
             Err(error) => Some(Err(error)),
             Ok((key, Entry::Value(value))) => Some(Ok((key, value))),

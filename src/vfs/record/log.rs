@@ -80,6 +80,8 @@ pub enum Operation {
         to: Place,
         /// New path.
         to_path: Arc<Path>,
+        /// Inode number of the file or empty directory that stood there.
+        replaced: Option<u64>,
     },
     /// The name of a file removed.
     RemoveFile {
@@ -121,7 +123,18 @@ impl Operation {
     pub(super) fn needs(&self, earlier: &Self) -> bool {
         let moves = |operation: &Self| matches!(operation, Self::Rename { is_dir: true, .. });
         let places = earlier.places();
-        (moves(self) && moves(earlier)) || self.places().iter().any(|place| places.contains(place))
+        (moves(self) && moves(earlier))
+            || self.places().iter().any(|place| places.contains(place))
+            || self.ends().is_some_and(|ended| places.iter().any(|place| place.dir == ended))
+    }
+
+    /// Inode number of what it takes the name from; of a directory, the names in it end as well.
+    fn ends(&self) -> Option<u64> {
+        match self {
+            Self::RemoveDir { dir, .. } => Some(dir.inode),
+            Self::Rename { replaced, .. } => *replaced,
+            _ => None,
+        }
     }
 }
 

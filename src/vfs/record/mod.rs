@@ -24,8 +24,9 @@
 //!
 //! - Sync and SyncDir do what they say when they return; the disk does not lie. What was durable stays.
 //! - A unit of names is there wholly or not at all: a rename never loses the file nor shows it twice, not even between two directories.
-//! - Units of names that touch the same name become durable in their order: a later one is never there without the earlier one. Renames of directories
-//!   keep their order among one another, so that no circle can arise. Nothing else is ordered: not two names of one directory, not two directories,
+//! - Units of names that touch the same name become durable in their order: a later one is never there without the earlier one, and makes it durable. Renames of directories
+//!   keep their order among one another, so that no circle can arise. A directory is gone, removed or replaced, only with all that was done to the names in
+//!   it before. Nothing else is ordered: not two names of one directory, not two directories,
 //!   not names against content.
 //! - Nothing is ordered within a file, either. A write may be there in part, in units of [`SECTOR`] aligned bytes, which are never mixed; or
 //!   its size alone, with zeros for bytes ([`Part::Size`]).
@@ -224,13 +225,14 @@ impl VfsMut for RecordingFs {
 
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
         let mut operations = self.recorder.operations();
-        if let Some((changed, to_place)) = self.live.tree().rename(&names(from)?, &names(to)?)? {
+        if let Some((changed, renamed)) = self.live.tree().rename(&names(from)?, &names(to)?)? {
             operations.push(Operation::Rename {
                 what: FileId { inode: changed.inode, path: Arc::from(from) },
                 is_dir: changed.is_dir,
                 from: changed.place,
-                to: to_place,
+                to: renamed.place,
                 to_path: Arc::from(to),
+                replaced: renamed.replaced,
             });
         }
         Ok(())

@@ -152,6 +152,28 @@ fn a_name_used_again_brings_what_was_there_before_it() {
     assert!(fs.log().pending(usize::MAX).is_empty());
 }
 
+/// Of a removed directory nothing can be synced any more; what was moved out of it must not wait for that.
+#[test]
+fn a_removed_directory_takes_along_what_was_done_in_it() {
+    for replace in [false, true] {
+        let fs = RecordingFs::new(&MemoryFs::new());
+        fs.create_dir("/d".as_ref()).unwrap();
+        create(&fs, "/d/f", "1").sync().unwrap();
+        rename(&fs, "/d/f", "/f");
+        sync_dir(&fs, "/");
+        assert_eq!(synced(&fs), ["/d/"]);
+        if replace {
+            fs.create_dir("/e".as_ref()).unwrap();
+            rename(&fs, "/e", "/d");
+        } else {
+            fs.remove_dir("/d".as_ref()).unwrap();
+        }
+        sync_dir(&fs, "/");
+        assert_eq!(synced(&fs), if replace { vec!["/d/", "/f=1"] } else { vec!["/f=1"] });
+        assert!(fs.log().pending(usize::MAX).is_empty());
+    }
+}
+
 #[test]
 fn directories_moved_into_one_another_never_make_a_circle() {
     let base = MemoryFs::new();

@@ -18,7 +18,7 @@ mod lists;
 
 use std::{ops::Range, sync::Arc};
 
-use arrow_array::{Array, RecordBatch};
+use arrow_array::{Array, RecordBatch, cast::AsArray};
 use arrow_schema::{DataType as ArrowType, Schema as ArrowSchema};
 use half::f16;
 
@@ -224,13 +224,16 @@ fn scalars<T: Element>(
     value: fn(T) -> Value,
     put: &mut dyn FnMut(usize, Result<Value, Fault>),
 ) -> Option<()> {
-    if let Some(dictionary) = arrow_array::cast::AsArray::as_any_dictionary_opt(array) {
-        let mut known = Vec::with_capacity(dictionary.values().len());
-        scalars::<T>(dictionary.values().as_ref(), value, &mut |_, value| known.push(value))?;
-        let keys = if known.is_empty() { Vec::new() } else { dictionary.normalized_keys() };
+    if let Some(dictionary) = array.as_any_dictionary_opt() {
+        let values = dictionary.values();
+        T::each(values.as_ref(), 0..0, |_| {})?;
+        // An empty dictionary has no row that is not null.
+        let keys = if values.is_empty() { Vec::new() } else { dictionary.normalized_keys() };
         for row in 0..array.len() {
-            let known = keys.get(row).filter(|_| !array.is_null(row)).and_then(|key| known.get(*key));
-            put(row, known.cloned().unwrap_or(Ok(Value::Null)));
+            match keys.get(row).filter(|key| !array.is_null(row) && !values.is_null(**key)) {
+                Some(key) => T::each(values.as_ref(), *key..*key + 1, |found| put(row, found.map(value)))?,
+                None => put(row, Ok(Value::Null)),
+            }
         }
         return Some(());
     }
