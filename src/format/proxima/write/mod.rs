@@ -16,6 +16,7 @@ mod encode;
 mod patch;
 mod plan;
 mod sparse;
+mod stored;
 #[cfg(test)]
 mod tests;
 
