@@ -348,6 +348,20 @@ impl Encoding {
         Ok(Vector { value, norm, exact, rotated: self.rotated })
     }
 
+    /// The components of a dense element as searches compare them: under COSINE those of the unit vector, rotated ones after a rotation.
+    pub fn components(&self, element: &[u8]) -> Option<Vec<f32>> {
+        let parts = self.split(element, 0).ok().filter(|_| !self.sparse)?;
+        let integer = |values: Vec<i8>| values.into_iter().map(f32::from).collect();
+        Some(match self.codec {
+            Codec::Plain(DataType::Fp32) => words(parts.codes).map(f32::from_le_bytes).collect(),
+            Codec::Plain(DataType::Fp16) => halves(parts.codes).map(f16::to_f32).collect(),
+            Codec::Plain(DataType::Int8) => integer(parts.codes.iter().map(|&code| code as i8).collect()),
+            Codec::Plain(DataType::Int4) => integer(nibbles(parts.codes).map(signed).take(self.dimension).collect()),
+            Codec::Plain(_) => return None,
+            _ => self.stored(&parts),
+        })
+    }
+
     /// What `element` stores twice. An element of zeros (a null vector) has nothing to check and gives the default.
     pub fn redundancy(&self, element: &[u8], offset: u64) -> Result<Redundancy> {
         if self.sparse || element.iter().all(|&byte| byte == 0) {

@@ -13,6 +13,9 @@ use crate::format::Result;
 const ARITHMETIC: f64 = 8.0 / (1u64 << 24) as f64;
 /// Half a unit in the last place of a half-precision number, relative, and of a subnormal one.
 const HALF: f64 = 1.0 / 2048.0;
+const MAX_HALF: f64 = 65504.0;
+/// Steps between 0 and the components from which on rounding moves a code by one or more.
+const WRAPPING: f64 = (1u64 << 12) as f64;
 const HALF_SUBNORMAL: f64 = 1.0 / (1u64 << 25) as f64;
 
 /// What a comparison found.
@@ -22,6 +25,10 @@ pub struct Likeness {
     pub exact: Option<bool>,
     /// Whether codes and norm are, words behind the codes aside.
     pub codes_exact: Option<bool>,
+    /// Of elements whose codes are exact: relative difference of scale and offset.
+    pub scale: f64,
+    /// Likewise: which of the sums behind them differ.
+    pub sums: [bool; 3],
     /// Largest deviation of a component, in half steps of the quantiser: at most 1, but for rounding, when quantised once. A number
     /// that is no number counts as infinite.
     pub deviation: f64,
@@ -31,12 +38,22 @@ pub struct Likeness {
     pub norm: f64,
 }
 
+/// From what an element was made: of the unit vector as it came, of that multiplied by its norm again (a file built from another one), of an
+/// element quantised before (IVF and Vamana of 0.8.0).
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Again {
+    No,
+    Scaled,
+    Quantised,
+}
+
 /// Compares elements of a full file with those of a quantised one.
 #[derive(Debug)]
 pub struct Recoder<'e> {
     full: &'e Encoding,
     target: &'e Encoding,
-    encoder: Option<Encoder>,
+    /// One that takes vectors as they are, and one that normalises them if the file says so.
+    encoders: Option<[Encoder; 2]>,
     made: Vec<u8>,
 }
 
@@ -56,8 +73,10 @@ impl<'e> Recoder<'e> {
         };
         let same = full.has_norm == target.has_norm && target.rotation.is_none() && !target.rotated;
         let dimension = u32::try_from(full.dimension).ok()?;
-        let encoder = form.filter(|_| plain && same).map(|form| Encoder::new(form, false, dimension));
-        Some(Self { full, target, encoder, made: vec![0; at(target.element_size)] })
+        let encoders = form
+            .filter(|_| plain && same)
+            .map(|form| [false, target.has_norm].map(|cosine| Encoder::new(form, cosine, dimension)));
+        Some(Self { full, target, encoders, made: vec![0; at(target.element_size)] })
     }
 
     /// Holds the element `target` against the element `full`. Errors say that one of them is too short.
@@ -65,13 +84,22 @@ impl<'e> Recoder<'e> {
         let full_parts = self.full.split(full, 0)?;
         let target_parts = self.target.split(target, 0)?;
         let mut values = self.full.stored(&full_parts);
-        let (mut exact, mut codes_exact) = (None, None);
-        if let Some(encoder) = &self.encoder {
-            self.made.fill(0);
-            encoder.finished(&values, full_parts.norm, &mut self.made);
+        let (mut exact, mut codes_exact, mut words): (_, _, (f64, [bool; 3])) = (None, None, (0.0, [false; 3]));
+        for again in [Again::No, Again::Scaled, Again::Quantised] {
+            if exact == Some(true) || !self.make(&values, full_parts.norm, again)? {
+                break;
+            }
             exact = Some(self.made == target);
             let made = self.target.split(&self.made, 0)?;
-            codes_exact = Some(made.codes == target_parts.codes && bits(made.norm) == bits(target_parts.norm));
+            if made.codes == target_parts.codes && bits(made.norm) == bits(target_parts.norm) {
+                let found = differences(made.words, target_parts.words);
+                if codes_exact != Some(true) || found.0 < words.0 {
+                    words = found;
+                }
+                codes_exact = Some(true);
+            } else {
+                codes_exact = codes_exact.or(Some(false));
+            }
         }
         let norm = match (full_parts.norm, target_parts.norm) {
             (Some(a), Some(b)) if a.to_bits() != b.to_bits() => {
@@ -100,7 +128,31 @@ impl<'e> Recoder<'e> {
             }
             (None, false) => self.of_components(&values, &found),
         };
-        Ok(Likeness { exact, codes_exact, deviation, component, norm })
+        let (scale, sums) = words;
+        Ok(Likeness { exact, codes_exact, scale, sums, deviation, component, norm })
+    }
+
+    /// Makes the element in one of the ways that releases do; false if this build or the metric has no such way.
+    fn make(&mut self, values: &[f32], norm: Option<f32>, again: Again) -> Result<bool> {
+        let Some([unit, whole]) = &self.encoders else { return Ok(false) };
+        let mut vector = values.to_vec();
+        match (again, norm) {
+            (Again::No, norm) => {
+                self.made.fill(0);
+                unit.finished(&vector, norm, &mut self.made);
+                return Ok(true);
+            }
+            (_, None) => return Ok(false),
+            (Again::Scaled, Some(_)) => {}
+            (Again::Quantised, Some(norm)) => {
+                unit.finished(values, Some(norm), &mut self.made);
+                vector = self.target.stored(&self.target.split(&self.made, 0)?);
+            }
+        }
+        vector.iter_mut().for_each(|value| *value *= norm.unwrap_or(1.0));
+        self.made.fill(0);
+        whole.whole(&mut vector, &mut self.made);
+        Ok(true)
     }
 
     /// Rotations keep lengths: an error of half a step in each component is one of half a step · √dimension altogether.
@@ -125,6 +177,12 @@ impl<'e> Recoder<'e> {
             (max, min, largest) = (max.max(value), min.min(value), largest.max(value.abs()));
         }
         let span = (max - min).max(f32::EPSILON.into());
+        // What is no number has no code, and codes of components that are nearly the same leave their range.
+        let (integer, whole) =
+            (matches!(self.target.codec, Codec::Int8 | Codec::Int8Short | Codec::Int4), largest / span);
+        if integer && !(whole < WRAPPING && span.is_finite()) {
+            return (0.0, 0);
+        }
         let (mut worst, mut component) = (0f64, 0);
         for (at, (value, found)) in values.iter().zip(found).enumerate() {
             let (value, found) = (f64::from(*value), f64::from(*found));
@@ -158,7 +216,12 @@ impl<'e> Recoder<'e> {
                 Codec::Byte => 1.0,
                 _ => 0.0,
             };
-            if value.to_bits() == found.to_bits() || unsure.is_infinite() {
+            let overflows = self.target.codec == Codec::Half && value.abs() >= MAX_HALF && found.abs() >= MAX_HALF;
+            if value.to_bits() == found.to_bits()
+                || unsure.is_infinite()
+                || overflows
+                || (value.is_nan() && found.is_nan())
+            {
                 continue;
             }
             let slack = ARITHMETIC * largest + unsure;
@@ -170,6 +233,17 @@ impl<'e> Recoder<'e> {
         }
         (worst, component)
     }
+}
+
+/// How scale and offset, and the sums behind them, differ.
+fn differences(made: &[u8], found: &[u8]) -> (f64, [bool; 3]) {
+    let word = |words: &[u8], at: usize| words.as_chunks::<4>().0.get(at).copied();
+    let float = |words: &[u8], at: usize| word(words, at).map_or(0.0, |word| f64::from(f32::from_le_bytes(word)));
+    let (step, offset) = (float(made, 0), float(made, 1));
+    let of_step = finite((step - float(found, 0)).abs() / step.abs().max(f64::MIN_POSITIVE));
+    let largest = offset.abs().max(128.0 * step.abs()).max(f64::MIN_POSITIVE);
+    let of_offset = finite((offset - float(found, 1)).abs() / largest);
+    (of_step.max(of_offset), [2, 3, 4].map(|at| word(made, at) != word(found, at)))
 }
 
 fn bits(norm: Option<f32>) -> Option<u32> {

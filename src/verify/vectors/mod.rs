@@ -104,7 +104,7 @@ pub fn check_column(ctx: &Context<'_>, segment: SegmentRef<'_>, column: &str, ro
         .collect();
     if ctx.wants(Level::Contents) && !quantised.is_empty() {
         let (full_files, quantised_files) = opened.split_at(full.len());
-        pairs::check(ctx, segment.id(), (&full, full_files), (&quantised, quantised_files));
+        pairs::check(ctx, segment.id(), (&full, full_files), (&quantised, quantised_files), rows);
     }
 }
 

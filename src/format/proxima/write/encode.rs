@@ -163,6 +163,11 @@ impl Encoder {
         self.put(vector, norm, out);
     }
 
+    /// Encodes a vector, normalising it first under COSINE.
+    pub(in crate::format::proxima) fn whole(&self, vector: &mut [f32], out: &mut [u8]) {
+        self.floats(vector, &mut Out(out));
+    }
+
     /// Encodes a vector that needs no normalisation any more, with this norm behind it.
     pub(in crate::format::proxima) fn finished(&self, vector: &[f32], norm: Option<f32>, out: &mut [u8]) {
         self.put(vector, norm, &mut Out(out));
