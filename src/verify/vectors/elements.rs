@@ -1,5 +1,7 @@
 //! Level 3: every element decoded, and what it says twice compared.
 
+use std::collections::BTreeMap;
+
 use crate::{
     format::{
         Source,
@@ -19,15 +21,19 @@ const F32: f64 = 1.0 / (1u64 << 24) as f64;
 /// Of f16, and of its subnormal numbers.
 const F16: f64 = 1.0 / (1u64 << 11) as f64;
 const F16_SUBNORMAL: f64 = 1.0 / (1u64 << 25) as f64;
+/// Rows that make a column's order of magnitude known, and how many powers of two above it are far.
+const MANY: u64 = 20;
+const FAR: i32 = 12;
 /// Steps between 0 and the components from which on rounding moves a code by one or more.
 const WRAPPING: f64 = (1u64 << 20) as f64;
 
-pub(super) fn check<S: Source>(subject: &Subject<'_>, file: &VectorFile<S>, _nullable: bool) {
+pub(super) fn check<S: Source>(subject: &Subject<'_>, file: &VectorFile<S>) {
     let Ok(encoding) = &file.encoding else { return };
     if file.has_codes_only() {
         return;
     }
     let mut reader = file.reader();
+    let mut sizes = Sizes::default();
     for position in 0..rows_of(file) {
         if subject.ctx.stopped() {
             return;
@@ -35,10 +41,7 @@ pub(super) fn check<S: Source>(subject: &Subject<'_>, file: &VectorFile<S>, _nul
         let record = match file.record(position, &mut reader) {
             Ok(record) => record,
             // Level 2 has told it of sparse rows; of the others this is the first to read them all.
-            Err(error) if encoding.sparse => {
-                let _ = error;
-                continue;
-            }
+            Err(_) if encoding.sparse => continue,
             Err(error) => {
                 subject.row_format(position, &error, Harm::Vectors);
                 continue;
@@ -50,14 +53,13 @@ pub(super) fn check<S: Source>(subject: &Subject<'_>, file: &VectorFile<S>, _nul
         let (row, offset) = (record.key, record.offset);
         match encoding.decode(record.bytes, offset) {
             Ok(vector) => {
+                sizes.add(row, offset, &vector.value);
                 if let Some(what) = oddity(&vector.value) {
                     let finding = Finding::info("vectors.not-finite", format!("row {row} holds {what}")).offset(offset);
                     subject.row(row, finding, "vectors.not-finite", Harm::Search);
                 }
             }
-            Err(error) if encoding.sparse => {
-                let _ = error;
-            }
+            Err(_) if encoding.sparse => {}
             Err(error) => subject.row_format(row, &error, Harm::Vectors),
         }
         if encoding.sparse {
@@ -68,6 +70,43 @@ pub(super) fn check<S: Source>(subject: &Subject<'_>, file: &VectorFile<S>, _nul
             Err(error) => subject.row_format(row, &error, Harm::Vectors),
         }
         unused(subject, encoding, row, offset, record.bytes);
+    }
+    sizes.judge(subject);
+}
+
+/// Rows by the exponent of their largest component.
+#[derive(Default)]
+struct Sizes(BTreeMap<i32, (u64, u64, u64)>);
+
+impl Sizes {
+    fn add(&mut self, row: u64, offset: u64, value: &Value) {
+        let largest = match value {
+            Value::F32s(values) => values.iter().fold(0f32, |largest, x| largest.max(x.abs())),
+            Value::F16s(values) => values.iter().fold(0f32, |largest, x| largest.max(x.to_f32().abs())),
+            Value::SparseF32(values) => values.iter().fold(0f32, |largest, (_, x)| largest.max(x.abs())),
+            _ => return,
+        };
+        if largest > 0.0 && largest.is_finite() {
+            self.0.entry(largest.log2() as i32).or_insert((0, row, offset)).0 += 1;
+        }
+    }
+
+    /// Where nearly all vectors are of one order of magnitude, one that is far above is worth a look: a flipped exponent makes such.
+    fn judge(&self, subject: &Subject<'_>) {
+        let all: u64 = self.0.values().map(|(count, ..)| count).sum();
+        let mut below = 0;
+        for (exponent, (count, row, offset)) in &self.0 {
+            let usual = self.0.range(..exponent).next_back().map_or(*exponent, |(usual, _)| *usual);
+            if all >= MANY && below * 100 >= all * 95 && exponent - usual >= FAR {
+                let detail = format!(
+                    "row {row} has a component near 2^{exponent}, {below} of {all} rows have none above 2^{}; {count} rows are like it",
+                    usual + 1
+                );
+                subject.info("vectors.outlier", Some(*offset), detail);
+                return;
+            }
+            below += count;
+        }
     }
 }
 

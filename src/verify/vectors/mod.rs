@@ -95,7 +95,7 @@ pub fn check_column(ctx: &Context<'_>, segment: SegmentRef<'_>, column: &str, ro
                 count(&subject, &file, block, rows);
             }
             if ctx.wants(Level::Contents) {
-                elements::check(&subject, &file, rows.field.nullable);
+                elements::check(&subject, &file);
                 search::check(&subject, &file);
             }
             subject.finish();

@@ -7,7 +7,7 @@ use std::{
 };
 
 use crate::format::proxima::{
-    Encoding, IndexKind, Layout, RowReader,
+    Codec, DataType, Encoding, IndexKind, Layout, RowReader,
     hnsw::{Graph, GraphKind, GraphReader, HashEntry, NO_ENTRY},
 };
 
@@ -22,6 +22,8 @@ const MOST_READS: u64 = 20_000_000;
 const MOST_NODES: u64 = 20_000_000;
 /// Multiplications that the exhaustive search may take.
 const MOST_WORK: u64 = 4_000_000_000;
+/// Rounding of f32 arithmetic, with a margin, for each component.
+const ROUNDING: f64 = 4.0 / (1u64 << 24) as f64;
 const QUERIES: u64 = 30;
 const NEIGHBOURS: usize = 10;
 const EF: usize = 100;
@@ -95,6 +97,14 @@ fn distances(subject: &Subject<'_>, file: &Opened, graph: &Graph) {
     else {
         return;
     };
+    let codes = match own.encoding.codec {
+        Codec::Plain(DataType::Fp32 | DataType::Fp16) | Codec::Half => false,
+        // Sums of products of bytes may saturate in zvec's arithmetic.
+        Codec::Plain(DataType::Int8) if matches!(metric, Metric::L2) => false,
+        Codec::Int8 => true,
+        // Computed from sums that releases round differently.
+        _ => return,
+    };
     let (mut nodes, mut stored) = (GraphReader::default(), GraphReader::default());
     let mut reads = 0;
     for node in 0..rows_of(file) {
@@ -104,18 +114,39 @@ fn distances(subject: &Subject<'_>, file: &Opened, graph: &Graph) {
         let Ok(found) = graph.node(file.source(), node, &mut nodes) else { return };
         let Ok(kept) = graph.distances(file.source(), node, &mut stored) else { return };
         let Some(vector) = own.get(node) else { continue };
-        let scale = vector.iter().map(|x| f64::from(*x).powi(2)).sum::<f64>();
-        for (neighbour, kept) in found.neighbours.iter().zip(kept) {
+        let mut wrong = None;
+        let mut count = 0;
+        for (slot, (neighbour, kept)) in found.neighbours.iter().zip(kept).enumerate() {
             reads += 1;
             let Some(other) = theirs.get((*neighbour).into()) else { continue };
             let (distance, kept) = (metric.distance(&vector, &other), f64::from(kept));
-            let scale = scale.max(other.iter().map(|x| f64::from(*x).powi(2)).sum());
-            if std::env::var("TALLY").is_ok() {
-                eprintln!("D {:?} {:?} {} {}", file.meta.metric(), own.encoding.codec, distance, kept);
+            let slack =
+                ROUNDING * (vector.len() as f64 + 8.0) * square(&vector).max(square(&other)).max(distance.abs());
+            // Codes under COSINE: without the 1.
+            let near = |distance: f64| (distance - kept).abs() <= slack;
+            if slack.is_finite() && !near(distance) && !(codes && near(distance - 1.0)) {
+                count += 1;
+                wrong = wrong.or(Some((slot, *neighbour, distance, kept)));
             }
-            let _ = (distance, kept, scale);
+        }
+        let Some((slot, neighbour, distance, kept)) = wrong else { continue };
+        let offset = found.offset;
+        let detail = format!(
+            "node {node}: {count} of {} distances are not those of the vectors; the one to neighbour {neighbour}, in slot {slot}, is \
+             {distance:.7}, {kept:.7} stored",
+            found.neighbours.len()
+        );
+        if count > 1 && count == found.neighbours.len() {
+            let detail = format!("{detail}; none fits, so its vector is wrong");
+            subject.row_error(node, "vectors.differ", offset, Harm::Vectors, detail);
+        } else {
+            subject.row_error(node, "hnsw.bad-distance", offset, Harm::Search, detail);
         }
     }
+}
+
+fn square(vector: &[f32]) -> f64 {
+    vector.iter().map(|x| f64::from(*x).powi(2)).sum()
 }
 
 fn reachability(subject: &Subject<'_>, file: &Opened, graph: &Graph) {
