@@ -11,6 +11,7 @@ mod run;
 pub mod seal;
 mod state;
 mod wounds;
+pub mod vectors;
 
 pub use context::{Context, Level};
 pub use jobs::{Job, Work};

@@ -12,7 +12,7 @@
 
 mod container;
 mod dense;
-mod encode;
+pub(super) mod encode;
 mod patch;
 mod plan;
 mod sparse;
