@@ -20,6 +20,7 @@ use crate::{
 
 use super::{Findings, InspectError, View, deleted::Deleted, idmap::IdMap, view::segments_of, wal::Overlay};
 
+pub use columns::{Place, places};
 pub use find::Found;
 pub use forward::{BlockReader, encoding_of, find_keys};
 pub use json::write_document;
