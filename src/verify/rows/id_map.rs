@@ -1,7 +1,7 @@
 //! Id map and delete set against the rows, both ways.
 
 use std::{
-    collections::{BTreeMap, HashSet},
+    collections::{BTreeMap, HashMap, HashSet},
     ops::{ControlFlow, Range},
     path::PathBuf,
 };
@@ -152,6 +152,8 @@ struct Sides {
     rows: Vec<(u64, PathBuf, u64)>,
     /// The id in the map, if it is that of a live row.
     mapped: Option<u64>,
+    /// Whether the map has an id that the log is about to give out.
+    ahead: bool,
 }
 
 /// Names the keys in which rows and id map differ.
@@ -169,8 +171,14 @@ fn name(ctx: &Context<'_>, shared: &Shared, ids: &Ids, differing: &[usize]) {
         });
     }
     for (key, id, _) in shared.id_map.entries(&ctx.findings) {
-        let live = id < shared.first_id && !shared.deleted.contains(id) && ids.rows.contains(id);
-        if live && close.contains(&bucket(hash(&key))) {
+        if !close.contains(&bucket(hash(&key))) {
+            continue;
+        }
+        if id >= shared.first_id {
+            if let Some(sides) = keys.get_mut(&key) {
+                sides.ahead = true;
+            }
+        } else if !shared.deleted.contains(id) && ids.rows.contains(id) {
             keys.entry(key).or_default().mapped = Some(id);
         }
     }
@@ -194,14 +202,16 @@ struct Telling<'t, 'a> {
 }
 
 impl Telling<'_, '_> {
-    fn tell(&self, keys: &BTreeMap<Vec<u8>, Sides>, in_log: &HashSet<Vec<u8>>) {
+    fn tell(&self, keys: &BTreeMap<Vec<u8>, Sides>, in_log: &HashMap<Vec<u8>, bool>) {
         let by_id: BTreeMap<u64, &[u8]> =
             keys.iter().flat_map(|(key, sides)| sides.rows.iter().map(|(id, ..)| (*id, key.as_slice()))).collect();
         let mapped: HashSet<u64> = keys.values().filter_map(|sides| sides.mapped).collect();
         let (mut twice, mut missing, mut ahead) = (Examples::default(), Examples::default(), 0u64);
         let mut wrong: BTreeMap<PathBuf, Examples> = BTreeMap::new();
         for (key, sides) in keys {
-            if in_log.contains(key) {
+            // A map that has seen the log knows the id that the log gives the key, or nothing if the log deletes it.
+            let seen = in_log.get(key).is_some_and(|deletes| sides.ahead || *deletes);
+            if let ([_], None, true) = (sides.rows.as_slice(), sides.mapped, seen) {
                 ahead += 1;
                 continue;
             }
@@ -307,15 +317,15 @@ fn live_rows(
     });
 }
 
-/// The keys that the log touches.
-fn log_keys(ctx: &Context<'_>) -> HashSet<Vec<u8>> {
-    let mut keys = HashSet::new();
+/// The keys that the log touches, with whether it deletes them.
+fn log_keys(ctx: &Context<'_>) -> HashMap<Vec<u8>, bool> {
+    let mut keys = HashMap::new();
     let source = wal::active(ctx.view, ctx.manifest).and_then(|path| ctx.view.source(&path).ok());
     if let Some(source) = source {
         // What is wrong with the log is told where the log is checked.
         let _ = log::scan(&source, |record| {
             if let Ok(head) = document::decode_head(&record.payload, record.payload_offset()) {
-                keys.insert(head.pk.to_vec());
+                *keys.entry(head.pk.to_vec()).or_default() |= head.op == document::Op::Delete;
             }
         });
     }
