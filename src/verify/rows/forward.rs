@@ -64,7 +64,12 @@ pub fn check(ctx: &Context<'_>, layout: &Layout<'_>, shared: &Shared) -> Found {
             .iter()
             .map(|field| contents.then(|| Expected::of(schema(field)?, layout.rows)).flatten())
             .collect(),
-        texts: fields.iter().map(|field| contents.then(|| Texts::of(schema(field)?, layout.rows)).flatten()).collect(),
+        texts: fields
+            .iter()
+            .map(|field| {
+                contents.then(|| Texts::of(schema(field)?, layout.rows, shared.tokenizers.as_deref())).flatten()
+            })
+            .collect(),
     };
     let mut ids = IdCheck { ctx, shared, layout, last: None, pending: None };
     layout.read(ctx, &|slot| contents || !matches!(slot, Slot::Field(_)), &|_| true, &mut |piece| {
@@ -128,14 +133,13 @@ fn values(ctx: &Context<'_>, layout: &Layout<'_>, shared: &Shared, at: usize, pi
     }
     let indexed = found.indexed.get_mut(at).and_then(Option::as_mut);
     let texts = found.texts.get_mut(at).and_then(Option::as_mut);
-    let tokenizer = shared.tokenizer.as_deref();
     let mut sinks = (indexed, texts);
     piece.each(ctx, |row, value| {
         if let Some(indexed) = &mut sinks.0 {
             indexed.add(row, value);
         }
         if let Some(texts) = &mut sinks.1 {
-            texts.add(row, value, tokenizer);
+            texts.add(row, value);
         }
     });
 }

@@ -439,7 +439,7 @@ impl Column<'_, '_> {
                     return;
                 }
                 let held = held.remove(&row).unwrap_or_default();
-                let Some(stored) = texts.terms(value, self.shared.tokenizer.as_deref()) else { return };
+                let stored = texts.terms(value);
                 if stored == held {
                     return;
                 }

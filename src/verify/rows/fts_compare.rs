@@ -11,13 +11,13 @@ use crate::format::{
 
 use super::{
     scalar_index::{bucket, row_sums},
-    shared::{Token, Tokenizer},
+    shared::{Token, Tokenizer, Tokenizers},
     sums::{Sums, hash, with},
 };
 
 /// The texts of a column.
 pub struct Texts {
-    params: FtsIndexParams,
+    tokenizer: Option<Box<Tokenizer>>,
     rows: u64,
     /// Rows that have a text, an empty one included.
     pub present: RoaringBitmap,
@@ -59,23 +59,20 @@ pub fn by_term(tokens: Vec<Token>) -> BTreeMap<Vec<u8>, Vec<u32>> {
 
 impl Texts {
     /// Nothing yet, of a field that has a full-text index.
-    pub fn of(field: &FieldSchema, rows: u64) -> Option<Self> {
-        let params = params(field)?.clone();
-        Some(Self { params, rows, present: RoaringBitmap::new(), tokens: Some(TokenSums::new()) })
+    pub fn of(field: &FieldSchema, rows: u64, tokenizers: Option<&Tokenizers>) -> Option<Self> {
+        let params = params(field)?;
+        let tokenizer = tokenizers.and_then(|make| make(params));
+        let tokens = tokenizer.is_some().then(TokenSums::new);
+        Some(Self { tokenizer, rows, present: RoaringBitmap::new(), tokens })
     }
 
     /// Adds a row.
-    pub fn add(&mut self, row: u64, value: &Value, tokenizer: Option<&Tokenizer>) {
-        let Value::Bytes(bytes) = value else { return };
+    pub fn add(&mut self, row: u64, value: &Value) {
+        let Value::Bytes(text) = value else { return };
         self.present.extend(u32::try_from(row).ok());
-        let text = std::str::from_utf8(bytes).ok();
-        let tokens = text.zip(tokenizer).and_then(|(text, tokenizer)| tokenizer(&self.params, text));
-        let (Some(tokens), Some(sums)) = (tokens, &mut self.tokens) else {
-            self.tokens = None;
-            return;
-        };
+        let (Some(tokenizer), Some(sums)) = (&self.tokenizer, &mut self.tokens) else { return };
         let at = bucket(row, self.rows);
-        for (term, positions) in by_term(tokens) {
+        for (term, positions) in by_term(tokenizer(text)) {
             let pair = with(hash(&term), row);
             sums.postings.add(at, pair);
             for position in positions {
@@ -84,9 +81,11 @@ impl Texts {
         }
     }
 
-    /// The terms of one text with their positions; `None` if the tokenizer is not known.
-    pub fn terms(&self, value: &Value, tokenizer: Option<&Tokenizer>) -> Option<BTreeMap<Vec<u8>, Vec<u32>>> {
-        let Value::Bytes(bytes) = value else { return Some(BTreeMap::new()) };
-        Some(by_term(tokenizer?(&self.params, std::str::from_utf8(bytes).ok()?)?))
+    /// The terms of one text with their positions; none without a tokenizer.
+    pub fn terms(&self, value: &Value) -> BTreeMap<Vec<u8>, Vec<u32>> {
+        match (value, &self.tokenizer) {
+            (Value::Bytes(text), Some(tokenizer)) => by_term(tokenizer(text)),
+            _ => BTreeMap::new(),
+        }
     }
 }

@@ -25,7 +25,7 @@ mod scalar_index;
 mod shared;
 mod sums;
 
-pub use shared::{Shared, Token, Tokenizer};
+pub use shared::{Shared, Token, Tokenizer, Tokenizers};
 
 use crate::inspect::SegmentRef;
 

@@ -24,8 +24,11 @@ pub struct Token {
     pub position: u32,
 }
 
-/// Splits a text as zvec does with these parameters of a full-text column; `None` for a tokenizer that is not known.
-pub type Tokenizer = dyn Fn(&FtsIndexParams, &str) -> Option<Vec<Token>> + Send + Sync;
+/// Splits texts as zvec does for one full-text column.
+pub type Tokenizer = dyn Fn(&[u8]) -> Vec<Token> + Send + Sync;
+
+/// Makes the tokenizer of a column by its parameters; `None` for one that is not known.
+pub type Tokenizers = dyn Fn(&FtsIndexParams) -> Option<Box<Tokenizer>> + Send + Sync;
 
 /// What the checks of all segments share: read once, added to by each.
 pub struct Shared {
@@ -42,7 +45,7 @@ pub struct Shared {
     pub(super) first_id: u64,
     /// Whether there is a log that an open replays.
     pub(super) has_log: bool,
-    pub(super) tokenizer: Option<Box<Tokenizer>>,
+    pub(super) tokenizers: Option<Box<Tokenizers>>,
     /// Taken by whoever needs bytes for every row.
     large: Mutex<()>,
     ids: Mutex<Ids>,
@@ -83,16 +86,16 @@ impl Shared {
             id_map,
             first_id: inspect::first_id(ctx.manifest),
             has_log: wal::active(ctx.view, ctx.manifest).is_some(),
-            tokenizer: None,
+            tokenizers: None,
             large: Mutex::default(),
             ids: Mutex::new(Ids { rows: RoaringTreemap::new(), live: Sums::new(KEY_BUCKETS), unreadable: 0 }),
         }
     }
 
-    /// The same with a tokenizer: full-text postings are then compared with the texts.
+    /// The same with tokenizers: full-text postings are then compared with the texts of the columns that they know.
     #[must_use]
-    pub fn with_tokenizer(self, tokenizer: Box<Tokenizer>) -> Self {
-        Self { tokenizer: Some(tokenizer), ..self }
+    pub fn with_tokenizers(self, tokenizers: Box<Tokenizers>) -> Self {
+        Self { tokenizers: Some(tokenizers), ..self }
     }
 
     /// Waits for the right to hold bytes for every row of a segment.

@@ -1,6 +1,9 @@
 //! Levels 2 and 3 over rows, ids, indexes and logs: silent on what is whole, exact on what is not.
 
+mod database;
+#[path = "../support/mod.rs"]
 mod support;
+mod tampered;
 
 use std::{
     fs,
@@ -19,14 +22,24 @@ use zvecctl::{
     vfs::RealFs,
 };
 
+/// Every finding of the rows' checks. Texts are compared for columns of the tokenizer `whitespace`.
 fn check(path: &Path, level: Level) -> Vec<Finding> {
     let view = View::open(Arc::new(RealFs), path).unwrap();
     let (_, manifest) = view.manifest().unwrap();
     let ctx = Context::new(&view, manifest, level);
-    let shared = rows::Shared::open(&ctx);
+    let shared = rows::Shared::open(&ctx).with_tokenizers(Box::new(|params| {
+        let known = params.tokenizer_name == "whitespace" && params.filters.is_empty();
+        known.then(|| Box::new(words) as Box<rows::Tokenizer>)
+    }));
     segments_of(manifest).into_par_iter().for_each(|segment| rows::check_segment(&ctx, segment, &shared));
     rows::check_collection(&ctx, shared);
     ctx.findings.list()
+}
+
+/// Words between spaces.
+fn words(text: &[u8]) -> Vec<rows::Token> {
+    let words = text.split(|byte| *byte == b' ').filter(|word| !word.is_empty()).zip(0..);
+    words.map(|(word, position)| rows::Token { term: word.to_vec(), position }).collect()
 }
 
 fn codes(findings: &[Finding]) -> Vec<String> {
