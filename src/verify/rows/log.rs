@@ -21,6 +21,7 @@ use crate::{
 
 use super::{
     super::Context,
+    forward::EXAMPLES,
     layout::column_type,
     scalar_index::show,
     shared::{Ids, Shared},
@@ -46,6 +47,8 @@ pub fn check(ctx: &Context<'_>, shared: &Shared, ids: &Ids) {
         latest: HashMap::new(),
         next_id: shared.first_id,
         gone: RoaringTreemap::new(),
+        at_risk: Vec::new(),
+        at_risk_count: 0,
     };
     let mut stopped = false;
     let scanned = format::scan(&source, |record| {
@@ -58,6 +61,7 @@ pub fn check(ctx: &Context<'_>, shared: &Shared, ids: &Ids) {
     });
     // The replay has told why.
     drop(scanned);
+    check.tell_at_risk();
 }
 
 struct Records<'c, 'a> {
@@ -73,6 +77,9 @@ struct Records<'c, 'a> {
     next_id: u64,
     /// Ids that the log has deleted so far.
     gone: RoaringTreemap,
+    /// Some keys of upserts that a replay by zvec would lose, and how many there are.
+    at_risk: Vec<String>,
+    at_risk_count: u64,
 }
 
 impl Records<'_, '_> {
@@ -96,6 +103,7 @@ impl Records<'_, '_> {
         match doc.op {
             Op::Insert => self.insert(record, doc),
             Op::Upsert => {
+                self.look_ahead(&doc.pk);
                 self.gone.extend(self.current(&doc.pk));
             }
             Op::Update | Op::Delete => self.replace(record, doc),
@@ -115,6 +123,41 @@ impl Records<'_, '_> {
     fn current(&self, pk: &[u8]) -> Option<u64> {
         let id = self.latest.get(pk).copied().unwrap_or_else(|| self.old.get(pk).copied());
         id.filter(|id| !self.gone.contains(*id) && !self.shared.deleted.contains(*id))
+    }
+
+    /// Notes a key that the log upserts first, if the id map has seen that already. zvec 0.8.0 asks the id map which document an upsert replaces:
+    /// it is told the id that the new document is about to get, deletes that one, and the old row lives on. (It has the same trouble with
+    /// a key that the log deletes in the end: of the old row the map knows nothing any more.)
+    fn look_ahead(&mut self, pk: &[u8]) {
+        if self.latest.contains_key(pk) {
+            return;
+        }
+        let ahead = match self.shared.id_map.get(pk, &self.ctx.findings) {
+            Mapped::To(id) => id >= self.shared.first_id,
+            Mapped::Absent => self.old.contains_key(pk),
+            Mapped::Unknown(_) => false,
+        };
+        if ahead {
+            self.at_risk_count += 1;
+            if self.at_risk.len() < EXAMPLES {
+                self.at_risk.push(show(pk));
+            }
+        }
+    }
+
+    fn tell_at_risk(&self) {
+        if self.at_risk_count == 0 {
+            return;
+        }
+        let detail = format!(
+            "{} key(s) that the log upserts stand in the id map as the log leaves them, because the writer was killed within a flush: \
+             zvec 0.8.0 deletes the new documents in its replay and brings replaced ones back; here nothing is lost yet: {}{}",
+            self.at_risk_count,
+            self.at_risk.join(", "),
+            if self.at_risk_count > self.at_risk.len() as u64 { ", …" } else { "" }
+        );
+        let finding = Finding::error("wal.upserts-at-risk", detail).at(self.path);
+        self.ctx.findings.add(finding.loses(Loss::Possible, Some(self.at_risk_count)));
     }
 
     /// An insert of a key that lives makes a second document with that key.
