@@ -121,6 +121,22 @@ fn what_cannot_be_read_is_told_once_and_not_as_a_difference() {
     }
 }
 
+/// The header of a batch tells how many rows there are; without it nothing of the batch can be read.
+#[test]
+fn a_damaged_batch_header_is_told() {
+    let fixture = Fixture::good("0.8.0_small_segments_killed");
+    let path = fixture.join("0/scalar.0.ipc");
+    let whole = fs::read(&path).unwrap();
+    for bit in [3087usize, 3777, 4033] {
+        let mut bytes = whole.clone();
+        bytes[bit / 8] ^= 1 << (bit % 8);
+        fs::write(&path, bytes).unwrap();
+        let findings = check(&fixture.path(), Level::Structures);
+        assert_eq!(codes(&findings), ["forward.bad-message@0/scalar.0.ipc"], "bit {bit}");
+        assert_eq!((findings[0].loss, findings[0].documents_at_risk), (Loss::Certain, Some(40)));
+    }
+}
+
 /// A collection of which one file is changed at a place that is found by its bytes.
 fn patched(name: &str, file: &str, from: &[u8], to: &[u8]) -> Fixture {
     assert_eq!(from.len(), to.len());

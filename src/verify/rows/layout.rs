@@ -189,7 +189,14 @@ impl<'a> Layout<'a> {
                 return ControlFlow::Break(());
             }
             // Behind a batch of unknown length nobody knows which rows these are.
-            let Some((first, length)) = info.first_row.zip(info.rows) else { break };
+            let Some((first, length)) = info.first_row.zip(info.rows) else {
+                let error = info.fault.clone().or_else(|| reader.file().read_batch(index, Some(&projection)).err());
+                if let Some(error) = error {
+                    let finding = losing(&file.path, &error, Loss::Certain, Some(file.rows.end - seen));
+                    ctx.findings.add(finding.segment(self.segment.id()));
+                }
+                break;
+            };
             let start = file.rows.start.saturating_add(first).min(file.rows.end);
             let range = start..start.saturating_add(length).min(file.rows.end);
             seen = range.end;
