@@ -213,3 +213,17 @@ fn a_damaged_text_is_told_with_the_word_before() {
         assert!(details.contains(words), "{details}");
     }
 }
+
+/// A compaction by zvec 0.8.0 counts rows without a text among the texts.
+#[test]
+fn a_sealed_index_may_count_all_rows_as_texts() {
+    let total = |docs: u64| {
+        let findings = tampered("0.8.0_fts_sealed", "fts.2.rocksdb", |families| {
+            let key = fts::StatKey::TotalDocs(b"standard").encode();
+            families.get_mut("$FTS_STAT").unwrap().insert(key, Held::Value(fts::encode_stat(docs).to_vec()));
+        });
+        told(&findings).0.into_iter().map(str::to_owned).collect::<Vec<_>>()
+    };
+    assert!(total(200).is_empty());
+    assert_eq!(total(199), ["fts.totals"]);
+}

@@ -3,7 +3,7 @@
 use std::{
     collections::{BTreeMap, HashMap, HashSet},
     ops::{ControlFlow, Range},
-    path::PathBuf,
+    path::{Path, PathBuf},
 };
 
 use arrow_array::{Array, UInt64Array, cast::AsArray, types::UInt64Type};
@@ -284,13 +284,11 @@ impl Telling<'_, '_> {
     }
 }
 
-/// Gives every live row with its key: key, document id, file, row of the segment.
-fn live_rows(
-    ctx: &Context<'_>,
-    layout: &Layout<'_>,
-    shared: &Shared,
-    each: &mut dyn FnMut(&[u8], u64, &std::path::Path, u64),
-) {
+/// Takes a live row: key, document id, file, row of the segment.
+type EachRow<'e> = dyn FnMut(&[u8], u64, &Path, u64) + 'e;
+
+/// Gives every live row with its key.
+fn live_rows(ctx: &Context<'_>, layout: &Layout<'_>, shared: &Shared, each: &mut EachRow<'_>) {
     let mut ids: Option<UInt64Array> = None;
     let all = |_: Range<u64>| true;
     layout.read(ctx, &|slot| !matches!(slot, Slot::Field(_)), &all, &mut |piece| {

@@ -2,14 +2,14 @@
 //!
 //! | module | what it holds against what |
 //! |---|---|
-//! | [`layout`] | which file has which column of which rows; reads them a batch at a time |
-//! | [`forward`] | document ids, keys, types and nulls of the rows |
-//! | [`scalar_index`] | column families, postings, null sets, histograms and ranges of the inverted index, against the values |
-//! | [`fts`] | the full-text index in itself, and against the texts |
-//! | [`id_map`] | id map and delete set against the rows, both ways |
-//! | [`log`] | records of the WAL against ids, keys and schema |
+//! | `layout` | which file has which column of which rows; reads them a batch at a time |
+//! | `forward` | document ids, keys, types and nulls of the rows |
+//! | `scalar_index` | column families, postings, null sets, histograms and ranges of the inverted index, against the values |
+//! | `fts` | the full-text index in itself, and against the texts |
+//! | `id_map` | id map and delete set against the rows, both ways |
+//! | `log` | records of the WAL against ids, keys and schema |
 //!
-//! Two sides that must hold the same pairs (a term and a row, a key and an id) are compared by sums of hashes ([`sums`]), in memory that
+//! Two sides that must hold the same pairs (a term and a row, a key and an id) are compared by sums of hashes (`sums`), in memory that
 //! does not grow with them. Only where the sums differ, a second pass over a small part of both sides names what differs.
 //! Bits are kept for each row, four bytes for each row of the full-text column at hand.
 
