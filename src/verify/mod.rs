@@ -4,14 +4,16 @@
 //! [`Context`].
 
 mod context;
+mod deep;
 mod files;
 mod jobs;
 mod outlook;
+pub mod rows;
 mod run;
 pub mod seal;
 mod state;
-mod wounds;
 pub mod vectors;
+mod wounds;
 
 pub use context::{Context, Level};
 pub use jobs::{Job, Work};

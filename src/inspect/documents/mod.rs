@@ -20,6 +20,7 @@ use crate::{
 
 use super::{Findings, InspectError, View, deleted::Deleted, idmap::IdMap, view::segments_of, wal::Overlay};
 
+pub use columns::{Place, places};
 pub use find::Found;
 pub use forward::{BlockReader, each_live_key, encoding_of, find_keys, segment_doc_ids};
 pub use json::write_document;
