@@ -110,7 +110,7 @@ fn every_command_and_option_is_explained() {
     visit(&command());
 }
 
-const EXITS: [Exit; 11] = [
+const EXITS: [Exit; 12] = [
     Exit::Ok,
     Exit::Warnings,
     Exit::Usage,
@@ -118,6 +118,7 @@ const EXITS: [Exit; 11] = [
     Exit::DataLost,
     Exit::NotACollection,
     Exit::Newer,
+    Exit::Refused,
     Exit::Locked,
     Exit::Io,
     Exit::Bug,
@@ -134,6 +135,7 @@ fn is_listed(exit: Exit) -> bool {
         | Exit::DataLost
         | Exit::NotACollection
         | Exit::Newer
+        | Exit::Refused
         | Exit::Locked
         | Exit::Io
         | Exit::Bug

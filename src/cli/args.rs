@@ -6,15 +6,20 @@ use clap::{Args, Parser, Subcommand, ValueHint};
 
 use super::{
     completions::CompletionsArgs,
+    create::CreateArgs,
+    delete::DeleteArgs,
     deleted::DeletedCommand,
+    demo::DemoArgs,
     docs::DocsCommand,
     explain::ExplainArgs,
     export::ExportArgs,
     files::FilesCommand,
     idmap::IdmapCommand,
+    ingest::IngestArgs,
     man::ManArgs,
     manifest::ManifestCommand,
     output::{Color, Format},
+    recover::RecoverArgs,
     schema::SchemaCommand,
     seal::SealArgs,
     segments::SegmentsCommand,
@@ -22,10 +27,10 @@ use super::{
     wal::WalCommand,
 };
 
-/// Inspect collections of the zvec vector database
+/// Inspect, write and check collections of the zvec vector database
 ///
-/// Reads what zvec 0.1.0 to 0.8.0 wrote, without zvec, and never changes a byte of it: damaged collections, read-only mounts and
-/// collections that zvec refuses to open included.
+/// Reads what zvec 0.1.0 to 0.8.0 wrote, without zvec: damaged collections, read-only mounts and collections that zvec refuses to open
+/// included. Writes what zvec 0.8.0 opens. Only create, ingest, delete, flush and recover change anything.
 #[derive(Debug, Parser)]
 #[command(name = "zvecctl", version, max_term_width = 100, after_help = EXIT_CODES)]
 pub struct Cli {
@@ -36,7 +41,7 @@ pub struct Cli {
 }
 
 const EXIT_CODES: &str = "Exit codes: 0 nothing wrong, 1 warnings, 2 usage, 3 corruption without loss, 4 corruption with loss, \
-5 not a collection, 6 newer format, 10 locked, 11 I/O error, 101 bug, 130 interrupted.";
+5 not a collection, 6 newer format, 7 refused, 10 locked, 11 I/O error, 101 bug, 130 interrupted.";
 
 /// Options of every command.
 #[derive(Debug, Args)]
@@ -86,6 +91,18 @@ pub enum Command {
     Docs(DocsCommand),
     /// Write all documents as JSON lines or Parquet
     Export(ExportArgs),
+    /// Make a new, empty collection
+    Create(CreateArgs),
+    /// Insert, upsert or update documents from JSON lines, Parquet or Arrow IPC
+    Ingest(IngestArgs),
+    /// Delete documents by id
+    Delete(DeleteArgs),
+    /// Write what the write-ahead log holds into blocks, and publish a manifest
+    Flush(CollectionArg),
+    /// Recover a collection step by step, each told
+    Recover(RecoverArgs),
+    /// A tour: create, ingest, die before the flush, recover, look
+    Demo(DemoArgs),
     /// Check collections: every error that can be found, and what zvec would do with them
     Verify(VerifyArgs),
     /// Record a hash of every file beside the collection, so that `verify` finds every flipped bit
@@ -126,6 +143,12 @@ impl Command {
             Self::Deleted(DeletedCommand::Ls(args)) => ("deleted ls", Some(&args.path)),
             Self::Docs(DocsCommand::Get(args)) => ("docs get", Some(&args.collection.path)),
             Self::Export(args) => ("export", Some(&args.collection.path)),
+            Self::Create(args) => ("create", Some(&args.collection.path)),
+            Self::Ingest(args) => ("ingest", Some(&args.collection.path)),
+            Self::Delete(args) => ("delete", Some(&args.collection.path)),
+            Self::Flush(args) => ("flush", Some(&args.path)),
+            Self::Recover(args) => ("recover", Some(&args.collection.path)),
+            Self::Demo(_) => ("demo", None),
             Self::Verify(args) => ("verify", args.one_path()),
             Self::Seal(args) => ("seal", Some(&args.collection.path)),
             Self::Digest(args) => ("digest", Some(&args.path)),

@@ -3,6 +3,7 @@
 use std::{io, path::Path};
 
 use crate::{
+    engine::{EngineError, Refusal, input::InputError},
     format::{FormatError, Kind},
     inspect::{InspectError, io_code, io_hint},
     report::{ErrorReport, Exit, show_path},
@@ -13,6 +14,10 @@ use crate::{
 pub enum Failure {
     /// The collection could not be looked at.
     Inspect(InspectError),
+    /// The collection could not be written.
+    Engine(EngineError),
+    /// A document input could not be read.
+    Input(InputError),
     /// The result could not be written.
     Output(io::Error),
     /// A file that the command was told to write could not be written.
@@ -34,6 +39,27 @@ impl From<InspectError> for Failure {
     }
 }
 
+impl From<EngineError> for Failure {
+    fn from(error: EngineError) -> Self {
+        match error {
+            EngineError::Open(error) => Self::Inspect(error),
+            other => Self::Engine(other),
+        }
+    }
+}
+
+impl From<InputError> for Failure {
+    fn from(error: InputError) -> Self {
+        Self::Input(error)
+    }
+}
+
+impl From<Refusal> for Failure {
+    fn from(refusal: Refusal) -> Self {
+        Self::Engine(EngineError::Refused(refusal))
+    }
+}
+
 impl From<io::Error> for Failure {
     fn from(error: io::Error) -> Self {
         Self::Output(error)
@@ -44,25 +70,10 @@ impl Failure {
     /// The exit code.
     pub fn exit(&self) -> Exit {
         match self {
-            Self::Inspect(error) => match error {
-                InspectError::NotFound { .. }
-                | InspectError::NotADirectory { .. }
-                | InspectError::EmptyDirectory { .. }
-                | InspectError::NotACollection { .. }
-                | InspectError::NoManifest { .. }
-                | InspectError::NoSuchManifest { .. }
-                | InspectError::NoSuchSegment { .. } => Exit::NotACollection,
-                InspectError::NoUsableManifest { newer: true, .. } => Exit::Newer,
-                InspectError::NoUsableManifest { code, .. } if code.starts_with("io.") => Exit::Io,
-                InspectError::NoUsableManifest { .. } => Exit::NotACollection,
-                InspectError::Locked { .. } => Exit::Locked,
-                InspectError::Format { error, .. } => match error.kind {
-                    Kind::Newer => Exit::Newer,
-                    Kind::Io => Exit::Io,
-                    _ => Exit::NotACollection,
-                },
-                InspectError::Io { .. } => Exit::Io,
-            },
+            Self::Inspect(error) => inspect_exit(error),
+            Self::Engine(error) => engine_exit(error),
+            Self::Input(error) if error.code.starts_with("io.") => Exit::Io,
+            Self::Input(_) => Exit::Refused,
             Self::Output(_) | Self::Target { .. } => Exit::Io,
             Self::Usage(_) => Exit::Usage,
             Self::Interrupted => Exit::Interrupted,
@@ -73,6 +84,11 @@ impl Failure {
     pub fn report(&self) -> ErrorReport {
         match self {
             Self::Inspect(error) => inspect(error),
+            Self::Engine(error) => engine(error),
+            Self::Input(error) => {
+                let hint = (error.code == "input.not-found").then_some("check the path of the input");
+                at(report(error.code, error.to_string(), hint), &error.input)
+            }
             Self::Output(error) => report("io.output", format!("the result cannot be written: {error}"), None),
             Self::Target { path, error } => {
                 let message = format!("{} cannot be written: {error}", path.display());
@@ -82,6 +98,84 @@ impl Failure {
             Self::Interrupted => {
                 report("interrupted", "interrupted; what was written so far is incomplete".into(), None)
             }
+        }
+    }
+}
+
+fn inspect_exit(error: &InspectError) -> Exit {
+    match error {
+        InspectError::NotFound { .. }
+        | InspectError::NotADirectory { .. }
+        | InspectError::EmptyDirectory { .. }
+        | InspectError::NotACollection { .. }
+        | InspectError::NoManifest { .. }
+        | InspectError::NoSuchManifest { .. }
+        | InspectError::NoSuchSegment { .. } => Exit::NotACollection,
+        InspectError::NoUsableManifest { newer: true, .. } => Exit::Newer,
+        InspectError::NoUsableManifest { code, .. } if code.starts_with("io.") => Exit::Io,
+        InspectError::NoUsableManifest { .. } => Exit::NotACollection,
+        InspectError::Locked { .. } => Exit::Locked,
+        InspectError::Format { error, .. } => match error.kind {
+            Kind::Newer => Exit::Newer,
+            Kind::Io => Exit::Io,
+            _ => Exit::NotACollection,
+        },
+        InspectError::Io { .. } => Exit::Io,
+    }
+}
+
+fn engine_exit(error: &EngineError) -> Exit {
+    match error {
+        EngineError::Open(error) => inspect_exit(error),
+        EngineError::Format { error, .. } => match error.kind {
+            Kind::Newer => Exit::Newer,
+            Kind::Io => Exit::Io,
+            _ => Exit::Corrupt,
+        },
+        EngineError::Damaged { finding, .. } => Exit::of_findings(std::slice::from_ref(finding)),
+        EngineError::Io { .. } => Exit::Io,
+        EngineError::Refused(refusal) if refusal.code.ends_with(".newer") => Exit::Newer,
+        EngineError::Refused(_) => Exit::Refused,
+    }
+}
+
+fn engine(error: &EngineError) -> ErrorReport {
+    let message = error.to_string();
+    match error {
+        EngineError::Open(error) => inspect(error),
+        EngineError::Format { path, error } => {
+            let hint = match error.kind {
+                Kind::Newer => "use a newer zvecctl; nothing was changed",
+                Kind::Io => "check the device, its room and the file system; the old version stays in force",
+                _ => "`zvecctl files ls` and `segments show` tell more; nothing is written on top of damage",
+            };
+            ErrorReport { offset: Some(error.offset), ..at(report(error.code, message, Some(hint)), path) }
+        }
+        EngineError::Damaged { finding, hint } => {
+            let mut report = report(&finding.code, message, Some(hint));
+            report.path.clone_from(&finding.path);
+            report.offset = finding.offset;
+            report
+        }
+        EngineError::Io { path, source } => {
+            let hint = match source.kind() {
+                io::ErrorKind::StorageFull => {
+                    "make room; what was acknowledged is in the log, and the old version stays in force"
+                }
+                io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => {
+                    "run as the user that owns the collection, on a file system that can be written"
+                }
+                _ => "check the device and the file system; the old version stays in force",
+            };
+            at(report("io.write", message, Some(hint)), path)
+        }
+        EngineError::Refused(refusal) => {
+            let hint = match refusal.code {
+                "collection.exists" => Some("choose another path; nothing is ever written over"),
+                "collection.reopen" => Some("run the command again: it recovers the collection first"),
+                _ => None,
+            };
+            report(refusal.code, message, hint)
         }
     }
 }

@@ -81,6 +81,12 @@ fn dump(session: &mut Session, args: &DumpArgs) -> Result<Exit, Failure> {
     Ok(exit)
 }
 
+/// The manifest in force.
+pub fn current(view: &View) -> Result<ManifestDump, InspectError> {
+    let file = pick(view, None)?;
+    describe(&file.path, &manifests::load(view.vfs().as_ref(), view.root(), &file.path)?, view.findings())
+}
+
 /// The manifest asked for; without a number the one in force, or the newest where none can be used.
 fn pick(view: &View, number: Option<u64>) -> Result<&ManifestFile, InspectError> {
     let root = || view.root().to_owned();

@@ -2,18 +2,24 @@
 
 mod args;
 mod completions;
+mod create;
+mod delete;
 mod deleted;
+mod demo;
 mod digest;
 mod docs;
 mod error;
 mod explain;
 mod export;
 mod files;
+mod flush;
 mod idmap;
+mod ingest;
 mod interrupt;
 mod man;
 mod manifest;
 mod output;
+mod recover;
 mod schema;
 pub mod schemas;
 mod seal;
@@ -21,6 +27,7 @@ mod segments;
 mod session;
 mod verify;
 mod wal;
+mod writing;
 
 use std::{ffi::OsString, io, process::ExitCode};
 
@@ -84,6 +91,12 @@ fn dispatch(session: &mut Session, command: &Command) -> Result<Exit, Failure> {
         Command::Deleted(command) => deleted::run(session, command),
         Command::Docs(command) => docs::run(session, command),
         Command::Export(args) => export::run(session, args),
+        Command::Create(args) => create::run(session, args),
+        Command::Ingest(args) => ingest::run(session, args),
+        Command::Delete(args) => delete::run(session, args),
+        Command::Flush(args) => flush::run(session, args),
+        Command::Recover(args) => recover::run(session, args),
+        Command::Demo(args) => demo::run(session, args),
         Command::Verify(args) => verify::run(session, args),
         Command::Seal(args) => seal::run(session, args),
         Command::Digest(args) => digest::run(session, args),

@@ -4,7 +4,7 @@ use std::{path::Path, sync::Arc, time::Duration};
 
 use crate::{
     inspect::{InspectError, View, lock},
-    vfs::{LockGuard, ReadOnlyFs, Vfs},
+    vfs::{LockGuard, ReadOnlyFs, RealFs, Vfs, VfsMut},
 };
 
 use super::{args::Global, output::Output};
@@ -39,6 +39,16 @@ impl Session {
     /// The file system: one that cannot write.
     pub fn vfs(&self) -> &Arc<dyn Vfs> {
         &self.vfs
+    }
+
+    /// The file system for commands that write.
+    pub fn vfs_mut(&self) -> Arc<dyn VfsMut> {
+        Arc::new(RealFs)
+    }
+
+    /// How long to wait for the lock.
+    pub fn lock_timeout(&self) -> Duration {
+        self.lock_timeout
     }
 
     /// Opens a collection for reading, its lock held shared unless `--no-lock`.

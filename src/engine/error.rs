@@ -5,7 +5,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use crate::{format::FormatError, inspect::InspectError};
+use crate::{format::FormatError, inspect::InspectError, report::Finding};
 
 /// Why a request could not be fulfilled.
 #[derive(Debug, thiserror::Error)]
@@ -28,6 +28,14 @@ pub enum EngineError {
         path: PathBuf,
         /// The system's answer.
         source: io::Error,
+    },
+    /// The collection is damaged in a way that must be mended, or accepted, before anything is written.
+    #[error("{}", describe(finding))]
+    Damaged {
+        /// The first thing that is wrong.
+        finding: Box<Finding>,
+        /// What can be done about it.
+        hint: &'static str,
     },
     /// The request was refused; nothing was written of it.
     #[error(transparent)]
@@ -60,5 +68,12 @@ impl EngineError {
     /// A format's fault in a file.
     pub fn format(path: &Path, error: FormatError) -> Self {
         Self::Format { path: path.to_owned(), error }
+    }
+}
+
+fn describe(finding: &Finding) -> String {
+    match &finding.path {
+        Some(path) => format!("{path}: {}", finding.detail),
+        None => finding.detail.clone(),
     }
 }

@@ -117,6 +117,25 @@ pub fn decode(payload: &[u8], base: u64) -> Result<WalDoc> {
     Ok(WalDoc { pk, score, doc_id, op, fields })
 }
 
+/// What stands before a document's fields; see [`WalDoc`].
+#[derive(Debug, Clone, Copy, PartialEq)]
+#[allow(missing_docs, reason = "as in WalDoc")]
+pub struct Head<'a> {
+    pub pk: &'a [u8],
+    pub score: f32,
+    pub doc_id: u64,
+    pub op: Op,
+}
+
+/// Decodes no more than key, id and operation of a payload that begins at file offset `base`. Code: `document.truncated`.
+pub fn decode_head(payload: &[u8], base: u64) -> Result<Head<'_>> {
+    let mut cursor = Cursor::new(payload, base, CUT);
+    let pk = cursor.u32_bytes()?;
+    let score = cursor.f32()?;
+    let doc_id = cursor.u64()?;
+    Ok(Head { pk, score, doc_id, op: Op::from_number(cursor.u32()?) })
+}
+
 fn value(cursor: &mut Cursor<'_>, name: &str) -> Result<Value> {
     let at = cursor.offset();
     Ok(match cursor.u8()? {
@@ -196,16 +215,54 @@ fn sparse<T, const N: usize>(cursor: &mut Cursor<'_>, name: &str, element: fn([u
 /// Encodes a document; the inverse of [`decode`], byte for byte. Fails with `document.too-large` if a length exceeds 32 bits.
 pub fn encode(doc: &WalDoc) -> Result<Vec<u8>> {
     let mut out = Vec::new();
-    put_bytes(&mut out, &doc.pk)?;
-    out.extend(doc.score.to_le_bytes());
-    out.extend(doc.doc_id.to_le_bytes());
-    out.extend(doc.op.number().to_le_bytes());
-    put_len(&mut out, doc.fields.len())?;
-    for (name, value) in &doc.fields {
-        put_bytes(&mut out, name.as_bytes())?;
-        put_value(&mut out, value)?;
-    }
+    let head = Head { pk: &doc.pk, score: doc.score, doc_id: doc.doc_id, op: doc.op };
+    encode_parts(&mut out, head, doc.fields.iter().map(|(name, value)| (name.as_str(), value)))?;
     Ok(out)
+}
+
+/// Appends what [`encode`] makes of a document that is given in parts. After an error `out` ends with a part of it.
+pub fn encode_parts<'v>(
+    out: &mut Vec<u8>,
+    head: Head<'_>,
+    fields: impl Iterator<Item = (&'v str, &'v Value)> + Clone,
+) -> Result<()> {
+    put_bytes(out, head.pk)?;
+    out.extend(head.score.to_le_bytes());
+    out.extend(head.doc_id.to_le_bytes());
+    out.extend(head.op.number().to_le_bytes());
+    put_len(out, fields.clone().count())?;
+    for (name, value) in fields {
+        put_bytes(out, name.as_bytes())?;
+        put_value(out, value)?;
+    }
+    Ok(())
+}
+
+/// Bytes that a field of this name takes in a document.
+pub fn field_len(name: &str, value: &Value) -> u64 {
+    // Lengths of what is in memory; their sum is far below 2^64.
+    let array = |count: usize, size: u64| (count as u64).saturating_mul(size).saturating_add(4);
+    let value = match value {
+        Value::Null => 0,
+        Value::Bool(_) => 1,
+        Value::I32(_) | Value::U32(_) | Value::F32(_) => 4,
+        Value::I64(_) | Value::U64(_) | Value::F64(_) => 8,
+        Value::Bytes(v) => array(v.len(), 1),
+        Value::Bools(v) => array(v.len(), 1),
+        Value::I8s(v) => array(v.len(), 1),
+        Value::I16s(v) => array(v.len(), 2),
+        Value::F16s(v) => array(v.len(), 2),
+        Value::I32s(v) => array(v.len(), 4),
+        Value::U32s(v) => array(v.len(), 4),
+        Value::F32s(v) => array(v.len(), 4),
+        Value::I64s(v) => array(v.len(), 8),
+        Value::U64s(v) => array(v.len(), 8),
+        Value::F64s(v) => array(v.len(), 8),
+        Value::ByteStrings(v) => v.iter().fold(4, |sum: u64, bytes| sum.saturating_add(array(bytes.len(), 1))),
+        Value::SparseF32(v) => array(v.len(), 8).saturating_add(4),
+        Value::SparseF16(v) => array(v.len(), 6).saturating_add(4),
+    };
+    array(name.len(), 1).saturating_add(1).saturating_add(value)
 }
 
 fn put_value(out: &mut Vec<u8>, value: &Value) -> Result<()> {
@@ -291,7 +348,10 @@ fn put_bytes(out: &mut Vec<u8>, bytes: &[u8]) -> Result<()> {
 
 fn put_array<T, const N: usize>(out: &mut Vec<u8>, values: &[T], bytes: impl Fn(&T) -> [u8; N]) -> Result<()> {
     put_len(out, values.len())?;
-    out.extend(values.iter().flat_map(bytes));
+    let start = out.len();
+    out.resize(start.saturating_add(values.len().saturating_mul(N)), 0);
+    let (slots, _) = out.get_mut(start..).unwrap_or_default().as_chunks_mut::<N>();
+    slots.iter_mut().zip(values).for_each(|(slot, value)| *slot = bytes(value));
     Ok(())
 }
 

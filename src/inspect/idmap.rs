@@ -87,6 +87,11 @@ impl IdMap {
         }
     }
 
+    /// An id map that was not opened and tells nothing.
+    pub fn absent(manifest: &Manifest) -> Self {
+        Self { path: names::id_map_path(manifest.id_map_path_suffix), db: None, findings: Vec::new() }
+    }
+
     /// Looks one primary key up. Damage on the way is added to `findings`.
     pub fn get(&self, pk: &[u8], findings: &super::Findings) -> Mapped {
         let Some(family) = self.db.as_ref().and_then(|db| db.column_family(b"default")) else {

@@ -49,3 +49,24 @@ pub fn io_finding(relative: &Path, error: &std::io::Error) -> Finding {
     };
     Finding::error(io_code(error), detail).at(relative).loses(Loss::Possible, None)
 }
+
+/// A source read from front to back.
+pub struct SourceReader {
+    source: FileSource,
+    at: u64,
+}
+
+impl SourceReader {
+    /// Begins at the front.
+    pub fn new(source: FileSource) -> Self {
+        Self { source, at: 0 }
+    }
+}
+
+impl std::io::Read for SourceReader {
+    fn read(&mut self, buf: &mut [u8]) -> std::io::Result<usize> {
+        let read = self.source.file.read_at(self.at, buf)?;
+        self.at += read as u64;
+        Ok(read)
+    }
+}

@@ -8,7 +8,7 @@ use std::{
 
 use crate::{
     format::manifest::{
-        Manifest,
+        Manifest, ManifestName,
         proto::{BlockMeta, SegmentMeta},
     },
     report::Finding,
@@ -59,6 +59,19 @@ impl View {
         let manifests = manifests::find(vfs.as_ref(), root, &entries);
         let (used, findings) = manifests::choose(vfs.as_ref(), root, &manifests);
         Ok(Self { vfs, root: root.to_owned(), manifests, used, findings })
+    }
+
+    /// The collection as `manifest` describes it, whatever manifests are on disk: one version, for a reader that keeps it.
+    pub fn of_manifest(vfs: Arc<dyn Vfs>, root: &Path, name: ManifestName, manifest: Manifest) -> Self {
+        let file = ManifestFile {
+            path: PathBuf::from(name.to_string()),
+            name,
+            size: 0,
+            state: ManifestState::Valid,
+            manifest: Some(manifest),
+            findings: Vec::new(),
+        };
+        Self { vfs, root: root.to_owned(), manifests: vec![file], used: Some(0), findings: Vec::new() }
     }
 
     /// The file system.

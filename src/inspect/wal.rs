@@ -1,7 +1,7 @@
 //! Write-ahead logs: what they hold, and what replaying them makes of the collection.
 
 use std::{
-    collections::{HashMap, HashSet},
+    collections::HashMap,
     path::{Path, PathBuf},
 };
 
@@ -21,16 +21,22 @@ use crate::{
 };
 
 use super::{
-    Findings, View, documents,
+    Findings, View,
     findings::{from_format, losing},
-    idmap::{IdMap, Mapped},
+    idmap::IdMap,
     names,
+    old_ids::{first_id, old_ids},
     view::segments_of,
 };
 
+/// Path of the WAL that an open replays, whether it exists or not; `None` where the manifest has no writing block.
+pub fn path_of(manifest: &Manifest) -> Option<PathBuf> {
+    segments_of(manifest).iter().find_map(|segment| segment.wal_path())
+}
+
 /// The WAL that an open replays; `None` where the manifest has no writing block or there is no such file.
 pub fn active(view: &View, manifest: &Manifest) -> Option<PathBuf> {
-    let path = segments_of(manifest).iter().find_map(|segment| segment.wal_path())?;
+    let path = path_of(manifest)?;
     view.exists(&path).then_some(path)
 }
 
@@ -187,7 +193,7 @@ impl Overlay {
     /// or delete means is told by its primary key; the id in the record is used where the key tells nothing, because after
     /// a kill behind a block switch zvec's own ids in the log are off by one.
     ///
-    /// Where the id map cannot tell a key, the forward blocks are searched for it; `snapshot` are the ids that the delete snapshot marks.
+    /// Which row of the forward blocks a key means is told by [`old_ids`]; `snapshot` are the ids that the delete snapshot marks.
     pub fn load(
         view: &View,
         manifest: &Manifest,
@@ -203,27 +209,14 @@ impl Overlay {
                 return Self { path: Some(path), ..Self::default() };
             }
         };
-        let first_id = manifest
-            .writing_segment_meta
-            .as_ref()
-            .and_then(|segment| segment.writing_forward_block.as_ref())
-            .map_or(0, |block| block.min_doc_id);
-        let replay_with = |searched: HashMap<Vec<u8>, u64>| {
-            let (overlay, unknown, shifted) = (Self::default(), HashSet::new(), None);
-            let mut replay =
-                Replay { first_id, next_id: first_id, overlay, shifted, id_map, unknown, searched, findings };
-            let scanned =
-                wal::scan(&source, |record| match document::decode(&record.payload, record.payload_offset()) {
-                    Ok(doc) => replay.apply(&record, &doc),
-                    Err(error) => findings.add(losing(&path, &error, Loss::Certain, Some(1))),
-                });
-            (replay, scanned)
-        };
-        let (mut replay, mut scanned) = replay_with(HashMap::new());
-        if !replay.unknown.is_empty() {
-            let searched = documents::find_keys(view, manifest, &replay.unknown, snapshot, findings);
-            (replay, scanned) = replay_with(searched);
-        }
+        // Where the log cannot be read, the replay below tells why.
+        let old = old_ids(view, manifest, id_map, snapshot, &source, findings).unwrap_or_default();
+        let first_id = first_id(manifest);
+        let mut replay = Replay { first_id, next_id: first_id, overlay: Self::default(), shifted: None, old };
+        let scanned = wal::scan(&source, |record| match document::decode(&record.payload, record.payload_offset()) {
+            Ok(doc) => replay.apply(&record, &doc),
+            Err(error) => findings.add(losing(&path, &error, Loss::Certain, Some(1))),
+        });
         match scanned {
             Ok(scan) => findings.extend(scan_findings(&path, &scan)),
             Err(error) => findings.add(losing(&path, &error, Loss::Possible, None)),
@@ -279,21 +272,17 @@ impl Overlay {
     }
 }
 
-struct Replay<'a> {
+struct Replay {
     first_id: u64,
     next_id: u64,
     overlay: Overlay,
     /// Offset, stored id and actual id of the first record whose id belongs to another document.
     shifted: Option<(u64, u64, u64)>,
-    id_map: &'a IdMap,
-    /// Keys that the id map could not tell.
-    unknown: HashSet<Vec<u8>>,
-    /// What the forward blocks say of such keys.
-    searched: HashMap<Vec<u8>, u64>,
-    findings: &'a Findings,
+    /// Ids of the rows in the forward blocks that the log's keys mean.
+    old: HashMap<Vec<u8>, u64>,
 }
 
-impl Replay<'_> {
+impl Replay {
     fn apply(&mut self, record: &Record, doc: &WalDoc) {
         match doc.op {
             Op::Insert => self.add(record, doc),
@@ -326,28 +315,24 @@ impl Replay<'_> {
 
     /// Marks the document that an update or delete means.
     fn replace(&mut self, record: &Record, doc: &WalDoc) {
-        let known = if doc.pk.is_empty() { None } else { self.current(&doc.pk) };
-        let id = known.unwrap_or(doc.doc_id);
+        if doc.pk.is_empty() {
+            self.overlay.deleted.insert(doc.doc_id);
+            return;
+        }
+        let id = match self.current(&doc.pk) {
+            Some(id) => id,
+            None if doc.doc_id < self.first_id => doc.doc_id,
+            // An id of this log, whose record is not in it: by now that id may be another document's.
+            None => return,
+        };
         if id != doc.doc_id && self.shifted.is_none() {
             self.shifted = Some((record.offset, doc.doc_id, id));
         }
         self.overlay.deleted.insert(id);
     }
 
-    /// The document id that a key has at this point of the log. An id map that was written ahead of the manifest already knows
-    /// ids that this log is about to assign: those do not count.
-    fn current(&mut self, pk: &[u8]) -> Option<u64> {
-        if let Some(latest) = self.overlay.latest.get(pk) {
-            return *latest;
-        }
-        let id = match self.id_map.get(pk, self.findings) {
-            Mapped::To(id) => Some(id),
-            Mapped::Absent => None,
-            Mapped::Unknown(best) => {
-                self.unknown.insert(pk.to_vec());
-                self.searched.get(pk).copied().or(best)
-            }
-        };
-        id.filter(|id| *id < self.first_id)
+    /// The document id that a key has at this point of the log.
+    fn current(&self, pk: &[u8]) -> Option<u64> {
+        self.overlay.latest.get(pk).copied().unwrap_or_else(|| self.old.get(pk).copied())
     }
 }

@@ -20,6 +20,8 @@ pub enum Exit {
     NotACollection = 5,
     /// Written by a newer format than this build knows.
     Newer = 6,
+    /// A document or request was refused; nothing was written of it.
+    Refused = 7,
     /// The collection is locked by another process.
     Locked = 10,
     /// The system refused to read or write.
@@ -65,7 +67,7 @@ impl Exit {
             Self::Corrupt => 5,
             Self::Io => 6,
             Self::DataLost => 7,
-            Self::Usage | Self::Bug => 8,
+            Self::Usage | Self::Refused | Self::Bug => 8,
             Self::Interrupted => 9,
         }
     }

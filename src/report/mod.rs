@@ -5,6 +5,7 @@
 
 pub mod digest;
 pub mod documents;
+pub mod engine;
 mod envelope;
 mod exit;
 pub mod explain;

@@ -15,6 +15,7 @@ use crate::{
 
 use super::{
     context::{Context, Level},
+    deep::Deep,
     files as checks,
 };
 
@@ -143,36 +144,28 @@ fn directory_work(path: &Path) -> Option<Work> {
     }
 }
 
-/// Does one job.
-pub(super) fn run(context: &Context<'_>, tree: &Tree, job: &Job) {
+/// Does one job; that of [`Work::Collection`] comes when all others are done.
+pub(super) fn run(context: &Context<'_>, deep: &Deep, tree: &Tree, job: &Job) {
     match job.work {
         Work::Manifest => context.count(job.bytes),
         Work::DeleteSnapshot => checks::snapshot::check(context, job),
         Work::IdMap | Work::Index => checks::database::check(context, tree, job),
         Work::Wal => checks::log::check(context, job),
         Work::Forward => checks::forward::check(context, job),
+        // Deeper levels look at a column's files together, with their segment.
+        Work::Vectors if context.wants(Level::Structures) && context.view.used().is_some() => {}
         Work::Vectors => checks::vectors::check(context, job),
         Work::Segment => {
             if let Some(segment) = listed(context, job.segment) {
-                structures(context, segment);
+                deep.segment(context, segment);
             }
         }
-        Work::Collection => collection(context),
+        Work::Collection => {}
     }
 }
 
 fn listed<'a>(context: &Context<'a>, id: Option<u32>) -> Option<SegmentRef<'a>> {
     segments_of(context.manifest).into_iter().find(|segment| Some(segment.id()) == id)
-}
-
-/// Levels 2 and 3 of one segment: rows against ids, indexes and vectors. The checkers of rows hook in here.
-fn structures(context: &Context<'_>, segment: SegmentRef<'_>) {
-    let _ = (context, segment);
-}
-
-/// Levels 2 and 3 of what spans segments: id map and delete set against all rows. The checkers of rows hook in here.
-fn collection(context: &Context<'_>) {
-    let _ = context;
 }
 
 /// Adds the segment and, where nothing is said yet, what is at risk.

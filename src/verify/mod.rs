@@ -4,12 +4,15 @@
 //! [`Context`].
 
 mod context;
+mod deep;
 mod files;
 mod jobs;
 mod outlook;
+pub mod rows;
 mod run;
 pub mod seal;
 mod state;
+pub mod vectors;
 mod wounds;
 
 pub use context::{Context, Level};

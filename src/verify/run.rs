@@ -14,8 +14,9 @@ use crate::{
 
 use super::{
     context::{Context, Level},
+    deep::Deep,
     files,
-    jobs::{self, Job},
+    jobs::{self, Job, Work},
     seal::Comparison,
     wounds,
 };
@@ -122,24 +123,30 @@ pub fn verify(
         Verified { findings: Vec::new(), ended: None, files: 0, bytes: 0, files_left: 0, done: Vec::new() };
     let finished: Vec<AtomicBool> = jobs.iter().map(|_| AtomicBool::new(false)).collect();
     let next = AtomicUsize::new(0);
+    let deep = Deep::new(&context);
     // One after the other from the front, whichever thread is free: the order is that of the budget, and large files come first.
-    let worker = || {
+    let worker = |deep: &Deep| {
         while let Some((job, finished)) = jobs.iter().zip(&finished).nth(next.fetch_add(1, Ordering::Relaxed)) {
             if context.stopped() {
                 return;
             }
-            jobs::run(&context, tree, job);
+            jobs::run(&context, deep, tree, job);
             if let Some(seal) = &options.seal {
                 seal.job(&context, tree, job);
             }
-            // A job that was cut short is not done.
-            if !context.stopped() {
+            // A job that was cut short is not done, and what spans segments comes last.
+            if !context.stopped() && job.work != Work::Collection {
                 finished.store(true, Ordering::Release);
             }
         }
     };
     let work = || {
-        rayon::scope(|scope| (0..rayon::current_num_threads()).for_each(|_| scope.spawn(|_| worker())));
+        rayon::scope(|scope| (0..rayon::current_num_threads()).for_each(|_| scope.spawn(|_| worker(&deep))));
+        let spanning = jobs.iter().zip(&finished).find(|(job, _)| job.work == Work::Collection);
+        if let Some((_, finished)) = spanning.filter(|_| !context.stopped()) {
+            deep.collection(&context);
+            finished.store(!context.stopped(), Ordering::Release);
+        }
         if !context.stopped() {
             wounds::check(&context, tree, options.segment);
             if let Some(seal) = options.seal.as_ref().filter(|_| options.segment.is_none()) {

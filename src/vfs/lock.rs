@@ -1,6 +1,7 @@
 //! Advisory locks, of the same family as zvec's: `flock` on the file `LOCK`.
 
 use std::{
+    fmt,
     fs::{File, TryLockError},
     io,
     path::Path,
@@ -16,20 +17,24 @@ pub enum LockMode {
 }
 
 /// A lock that is held until this is dropped.
-#[derive(Debug)]
 pub struct LockGuard {
-    file: File,
     mode: LockMode,
+    _held: Box<dyn Send + Sync>,
 }
 
 impl LockGuard {
+    /// A lock that ends when `held` is dropped.
+    pub fn new(mode: LockMode, held: impl Send + Sync + 'static) -> Self {
+        Self { mode, _held: Box::new(held) }
+    }
+
     pub(super) fn take(file: File, mode: LockMode) -> io::Result<Self> {
         let taken = match mode {
             LockMode::Shared => file.try_lock_shared(),
             LockMode::Exclusive => file.try_lock(),
         };
         match taken {
-            Ok(()) => Ok(Self { file, mode }),
+            Ok(()) => Ok(Self::new(mode, Flock(file))),
             Err(TryLockError::WouldBlock) => Err(io::ErrorKind::WouldBlock.into()),
             Err(TryLockError::Error(error)) => Err(error),
         }
@@ -41,10 +46,18 @@ impl LockGuard {
     }
 }
 
-impl Drop for LockGuard {
+impl fmt::Debug for LockGuard {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("LockGuard").field("mode", &self.mode).finish_non_exhaustive()
+    }
+}
+
+struct Flock(File);
+
+impl Drop for Flock {
     fn drop(&mut self) {
         // Closing the file would do; a failure here has no remedy.
-        let _ = self.file.unlock();
+        let _ = self.0.unlock();
     }
 }
 

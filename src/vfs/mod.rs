@@ -2,13 +2,28 @@
 //!
 //! [`Vfs`] is the half that looks, [`VfsMut`] the half that changes. A command that only looks is handed a
 //! [`ReadOnlyFs`], which implements the first half alone: that it cannot write is a fact of its type. [`RealFs`]
-//! implements both. Later file systems (recording, faulty) implement the same traits, so the engine's every write can be
-//! recorded and replayed.
+//! implements both.
+//!
+//! For tests and dry runs there are [`MemoryFs`], in memory; [`RecordingFs`], which logs every change and shows what a crash would have left;
+//! [`FaultyFs`], which fails where it is told to; [`OverlayFs`], which reads a real file system and keeps all changes in memory.
 
+mod copy;
+mod faulty;
 mod lock;
+mod memory;
+#[cfg(test)]
+mod memory_tests;
+mod overlay;
+#[cfg(test)]
+mod overlay_tests;
+mod pages;
+#[cfg(test)]
+mod random_tests;
 mod read_only;
 mod real;
+mod record;
 mod replace;
+mod tree;
 
 use std::{
     ffi::OsString,
@@ -17,10 +32,16 @@ use std::{
     time::SystemTime,
 };
 
+pub use copy::copy_tree;
+pub use faulty::{Failure, FaultyFs, Landed, Trigger};
 pub use lock::{Holder, LockGuard, LockMode, holders};
+pub use memory::MemoryFs;
+pub use overlay::OverlayFs;
 pub use read_only::ReadOnlyFs;
 pub use real::RealFs;
+pub use record::{FileId, Log, Model, Operation, Part, RecordingFs, SECTOR, SyncCall, Unit};
 pub use replace::ReplacedFile;
+pub use tree::Place;
 
 /// Reading half of a file system. Paths are those of the operating system; symbolic links are followed except
 /// where a method says otherwise.

@@ -27,7 +27,7 @@ use std::{
 };
 
 use memory::Watched;
-use memory_fs::{Files, MemoryFs};
+use memory_fs::Files;
 use mutate::Mutation;
 use random::Random;
 
@@ -126,7 +126,7 @@ fn run_case(case: u64, originals: &[Original]) -> Result<Measured, String> {
         )
     };
     let largest_file = files.values().map(|content| content.len() as u64).max().unwrap_or(0);
-    let fs = Arc::new(MemoryFs::new(files));
+    let fs = Arc::new(memory_fs::with(&files));
     let before = memory::begin(case);
     let outcome = panic::catch_unwind(AssertUnwindSafe(|| sweep::everything(fs)));
     let used = memory::end(before);
@@ -220,7 +220,7 @@ fn wounded_collections_are_read_without_panic_hang_or_greed() {
 fn unharmed_collections_are_read_within_the_limits() {
     let mut reads = 0;
     for original in originals() {
-        let fs = Arc::new(MemoryFs::new(original.files.clone()));
+        let fs = Arc::new(memory_fs::with(&original.files));
         let before = memory::begin(0);
         let found = sweep::everything(fs);
         let used = memory::end(before);

@@ -7,6 +7,7 @@ mod lines;
 mod page;
 mod progress;
 mod render;
+mod render_engine;
 mod stream;
 mod verified;
 
@@ -76,6 +77,12 @@ impl Output {
         Progress::new(what, total, self.quiet)
     }
 
+    /// The same for an input of so many bytes, or of an unknown size; shown even where stdout is the terminal, which gets the report at the
+    /// end only.
+    pub fn progress_bytes(&self, what: &str, total: Option<u64>) -> Progress {
+        Progress::of_bytes(what, total, self.quiet)
+    }
+
     /// The stream for results that are written piece by piece.
     pub fn stdout(&mut self) -> &mut dyn Write {
         &mut self.stdout
@@ -103,6 +110,31 @@ impl Output {
             }
         }
         self.stdout.flush()
+    }
+
+    /// Prints a report of work that failed on the way, and why: as a table and in words, or both in one envelope.
+    pub fn partial<T: Serialize + Render>(
+        &mut self,
+        command: &str,
+        collection: Option<String>,
+        exit: Exit,
+        data: &T,
+        error: &ErrorReport,
+    ) {
+        // The error is on stderr; if stdout is gone there is nobody left to tell.
+        let _ = match self.format {
+            Format::Table => self.report(command, collection, exit, data),
+            Format::Json => {
+                let mut envelope = Envelope::new(command, collection, exit.code());
+                envelope.data = Some(data);
+                envelope.error = Some(error.clone());
+                serde_json::to_writer(&mut self.stdout, &envelope)
+                    .map_err(io::Error::from)
+                    .and_then(|()| self.stdout.write_all(b"\n"))
+                    .and_then(|()| self.stdout.flush())
+            }
+        };
+        write_error(error);
     }
 
     /// Prints why a command could not do its work: in words on stderr, and with `--format json` as the envelope on stdout.

@@ -23,6 +23,26 @@ impl Progress {
         Self(bar)
     }
 
+    pub(super) fn of_bytes(what: &str, total: Option<u64>, quiet: bool) -> Self {
+        let visible = !quiet && std::io::stderr().is_terminal();
+        let target = if visible { ProgressDrawTarget::stderr_with_hz(10) } else { ProgressDrawTarget::hidden() };
+        let bar = ProgressBar::with_draw_target(total, target);
+        let template = match total {
+            Some(_) => "{prefix} [{bar:30}] {bytes}/{total_bytes} ({bytes_per_sec}, {eta} left)",
+            None => "{prefix} {spinner} {bytes} ({bytes_per_sec})",
+        };
+        if let Ok(style) = ProgressStyle::with_template(template) {
+            bar.set_style(style.progress_chars("=> "));
+        }
+        bar.set_prefix(what.to_owned());
+        Self(bar)
+    }
+
+    /// Says how far it has come.
+    pub fn at(&self, units: u64) {
+        self.0.set_position(units);
+    }
+
     /// Counts `units` as done, of `total` in all.
     pub fn set(&self, units: u64, total: u64) {
         self.0.set_length(total);

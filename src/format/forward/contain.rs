@@ -37,7 +37,7 @@ impl Drop for Guard {
 
 /// Runs `call`; a panic in it is the error `forward.decoder-panic` at `offset`. The caller throws away whatever `call`
 /// may have left half done.
-pub(super) fn contain<T>(offset: u64, call: impl FnOnce() -> Result<T>) -> Result<T> {
+pub fn contain<T>(offset: u64, call: impl FnOnce() -> Result<T>) -> Result<T> {
     let guard = Guard::enter();
     let outcome = catch_unwind(AssertUnwindSafe(call));
     drop(guard);

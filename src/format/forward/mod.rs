@@ -41,11 +41,10 @@ use std::sync::Arc;
 use arrow_array::RecordBatch;
 use arrow_schema::SchemaRef;
 
-use self::contain::contain;
 use self::parquet_file::Stream;
 use super::{FormatError, Kind, Result, Source, read_vec};
 
-pub use contain::panic_is_contained;
+pub use contain::{contain, panic_is_contained};
 pub use parquet_file::ColumnChunk;
 pub use parquet_pages::Page;
 pub use types::{ColumnType, ScalarType};

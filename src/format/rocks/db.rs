@@ -12,6 +12,7 @@
 //! that state is marked uncertain.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use super::batch::WriteBatch;
 use super::directory::{Directory, find_manifest, numbered, table_number};
@@ -62,11 +63,12 @@ pub(super) struct Damage {
     pub fault: Fault,
 }
 
-/// A column family, opened.
+/// A column family, opened. A clone shares the tables.
+#[derive(Clone)]
 pub struct Family {
     pub(super) info: ColumnFamily,
     pub(super) comparator: Comparator,
-    pub(super) tables: Vec<LiveTable>,
+    pub(super) tables: Vec<Arc<LiveTable>>,
     /// Writes that are only in a log, in key order, newest first.
     pub(super) unflushed: Vec<Version>,
     pub(super) tombstones: Vec<Tombstone>,
@@ -356,17 +358,40 @@ impl Family {
             }
             faults.push(fault);
         }
-        // RocksDB marks an upper bound that is only the end of a range deletion with the highest sequence number.
-        let open = split_internal_key(&file.largest)
-            .is_some_and(|(_, sequence, kind)| sequence == MAX_SEQUENCE && kind == ValueType::RangeDeletion);
-        self.tombstones.extend(table.range_deletions().iter().map(|version| Tombstone {
-            begin: version.key.clone(),
-            end: version.value.clone(),
-            sequence: version.sequence,
-            within: bounds.clone(),
-            open,
-        }));
-        self.tables.push(LiveTable { name, file, listed, table });
+        let live = LiveTable { name, file, listed, table };
+        self.tombstones.extend(live.tombstones());
+        self.tables.push(Arc::new(live));
+    }
+
+    /// A family without tables.
+    pub fn empty(info: ColumnFamily) -> Self {
+        Self::new(info, Comparator::default())
+    }
+
+    /// The family after a step of a writer: `info` is what the MANIFEST says now. Tables that are open and still live are shared,
+    /// the others are opened. Writes that are only in a log are left out: the writer has them.
+    ///
+    /// # Errors
+    /// The first fault of a table that is opened, with its name.
+    pub fn advance(&self, info: ColumnFamily, directory: &dyn Directory) -> std::result::Result<Self, Fault> {
+        let mut next = Self::new(info, self.comparator);
+        next.damage.clone_from(&self.damage);
+        let mut faults = Vec::new();
+        for (number, file) in next.info.files.clone() {
+            match self.tables.iter().find(|live| live.file.number == number) {
+                Some(live) => next.share(live),
+                None => next.open_table(directory, format!("{number:06}.sst"), file, true, &mut faults),
+            }
+        }
+        match faults.into_iter().next() {
+            Some(fault) => Err(fault),
+            None => Ok(next),
+        }
+    }
+
+    fn share(&mut self, live: &Arc<LiveTable>) {
+        self.tombstones.extend(live.tombstones());
+        self.tables.push(Arc::clone(live));
     }
 
     /// Id, name and what else the MANIFEST says.
@@ -385,7 +410,7 @@ impl Family {
     }
 
     /// Its live tables that could be opened, by number.
-    pub fn tables(&self) -> &[LiveTable] {
+    pub fn tables(&self) -> &[Arc<LiveTable>] {
         &self.tables
     }
 
@@ -409,6 +434,28 @@ impl LiveTable {
     /// User keys that the table may hold, by the MANIFEST.
     pub fn bounds(&self) -> KeyRange {
         bounds(&self.file, self.listed)
+    }
+
+    /// Whether the MANIFEST allows `key` in it.
+    pub fn may_hold(&self, comparator: Comparator, key: &[u8]) -> bool {
+        let (smallest, largest) = (split_internal_key(&self.file.smallest), split_internal_key(&self.file.largest));
+        !self.listed
+            || (smallest.is_none_or(|(smallest, ..)| comparator.compare(smallest, key).is_le())
+                && largest.is_none_or(|(largest, ..)| comparator.compare(key, largest).is_le()))
+    }
+
+    /// Its range deletions.
+    fn tombstones(&self) -> impl Iterator<Item = Tombstone> {
+        // RocksDB marks an upper bound that is only the end of a range deletion with the highest sequence number.
+        let open = split_internal_key(&self.file.largest)
+            .is_some_and(|(_, sequence, kind)| sequence == MAX_SEQUENCE && kind == ValueType::RangeDeletion);
+        self.table.range_deletions().iter().map(move |version| Tombstone {
+            begin: version.key.clone(),
+            end: version.value.clone(),
+            sequence: version.sequence,
+            within: self.bounds(),
+            open,
+        })
     }
 }
 

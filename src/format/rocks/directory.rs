@@ -33,7 +33,7 @@ impl Directory for BTreeMap<String, Arc<Vec<u8>>> {
 }
 
 /// The number in a file name of this prefix and suffix.
-pub(super) fn numbered(name: &str, prefix: &str, suffix: &str) -> Option<u64> {
+pub fn numbered(name: &str, prefix: &str, suffix: &str) -> Option<u64> {
     let digits = name.strip_prefix(prefix)?.strip_suffix(suffix)?;
     if digits.is_empty() || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
         return None;
@@ -42,7 +42,7 @@ pub(super) fn numbered(name: &str, prefix: &str, suffix: &str) -> Option<u64> {
 }
 
 /// The number in the name of a table.
-pub(super) fn table_number(name: &str) -> Option<u64> {
+pub fn table_number(name: &str) -> Option<u64> {
     numbered(name, "", ".sst").or_else(|| numbered(name, "", ".ldb"))
 }
 

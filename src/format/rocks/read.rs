@@ -86,8 +86,17 @@ pub(super) fn resolve(mut versions: Vec<Version>, deleted_at: Option<u64>) -> Re
 
 impl Family {
     /// Sequence number of the newest range deletion over `key`.
-    pub(super) fn deleted_at(&self, key: &[u8]) -> Option<u64> {
+    pub fn deleted_at(&self, key: &[u8]) -> Option<u64> {
         self.tombstones.iter().filter(|t| t.covers(self.comparator, key)).map(|t| t.sequence).max()
+    }
+
+    /// What is left of `key` by all of its versions, in any order; a fault if its newest one is of a type that is not decoded.
+    pub fn settle(&self, key: &[u8], versions: Vec<Version>) -> std::result::Result<Option<Entry>, Fault> {
+        let resolved = resolve(versions, self.deleted_at(key));
+        match resolved.undecoded {
+            Some(kind) => Err(self.undecoded(key, kind)),
+            None => Ok(resolved.entry),
+        }
     }
 
     /// The fault for a version of a type that is not decoded.
@@ -119,7 +128,7 @@ impl Family {
         let mut damage: Vec<Damage> =
             self.damage.iter().filter(|d| d.keys.contains(comparator, key)).cloned().collect();
         for live in &self.tables {
-            if !live.bounds().contains(comparator, key) {
+            if !live.may_hold(comparator, key) {
                 continue;
             }
             let (found, faults) = live.table.versions_of(key);

@@ -37,7 +37,7 @@ pub struct Row {
 
 impl LiveTable {
     /// No version in it is newer.
-    pub(super) fn largest_sequence(&self) -> u64 {
+    pub fn largest_sequence(&self) -> u64 {
         self.file.largest_sequence.unwrap_or(MAX_SEQUENCE)
     }
 }
@@ -46,12 +46,16 @@ impl Family {
     /// Every version of every key, in key order and newest first; a damaged block is an `Err` and is passed over. Range
     /// deletions are in [`tombstones`](Self::tombstones).
     pub fn versions(&self) -> Versions<'_> {
-        Versions::new(self, self.unflushed.clone(), self.tables.iter())
+        Versions::new(self, self.unflushed.clone(), self.tables.iter().map(AsRef::as_ref))
     }
 
     /// The same for some of its tables, by number, and for nothing that is only in a log.
     pub fn versions_in<'a>(&'a self, tables: &BTreeSet<u64>) -> Versions<'a> {
-        Versions::new(self, Vec::new(), self.tables.iter().filter(|live| tables.contains(&live.file.number)))
+        Versions::new(
+            self,
+            Vec::new(),
+            self.tables.iter().map(AsRef::as_ref).filter(|live| tables.contains(&live.file.number)),
+        )
     }
 
     /// Every visible key, in order; a damaged block is an `Err` and is passed over.

@@ -12,6 +12,7 @@
 //! their checksums.
 
 use std::cmp::Ordering;
+use std::sync::OnceLock;
 
 use super::block::{Block, BlockFormat, BlockHandle};
 use super::entries::{IndexEntry, IndexLayout};
@@ -19,6 +20,7 @@ use super::footer::Footer;
 use super::key::{Comparator, KeyRange, Version};
 use super::properties::Properties;
 use super::salvage;
+use super::write::filter::may_contain;
 use crate::format::cursor::Cursor;
 use crate::format::{FormatError, Kind, Result, Source};
 
@@ -51,6 +53,8 @@ pub struct Table<S> {
     range_deletions: Vec<Version>,
     faults: Vec<TableFault>,
     global_sequence: Option<u64>,
+    /// Contents of the filter block, once asked for; empty if it tells nothing of whole keys.
+    loaded_filter: OnceLock<Vec<u8>>,
 }
 
 /// What is known of a table from elsewhere (the MANIFEST) when it is opened.
@@ -88,6 +92,7 @@ impl<S: Source> Table<S> {
             range_deletions: Vec::new(),
             faults: Vec::new(),
             global_sequence: None,
+            loaded_filter: OnceLock::new(),
         };
         table.read_meta(footer, hints);
         table.read_index(footer);
@@ -114,6 +119,7 @@ impl<S: Source> Table<S> {
             range_deletions: Vec::new(),
             faults: Vec::new(),
             global_sequence: None,
+            loaded_filter: OnceLock::new(),
         };
         table.adopt_salvage(error, found);
         Ok(table)
@@ -313,6 +319,34 @@ impl<S: Source> Table<S> {
         Some((&found.0, found.1))
     }
 
+    /// Whether the data blocks may hold `key`, by the Bloom filter, which is read once and kept. Without one, or if it is damaged or
+    /// of another kind, they may.
+    pub fn may_contain(&self, key: &[u8]) -> bool {
+        may_contain(self.loaded_filter.get_or_init(|| self.load_filter()), key) != Some(false)
+    }
+
+    fn load_filter(&self) -> Vec<u8> {
+        let whole_keys = self.properties.bytes("rocksdb.block.based.table.whole.key.filtering") == Some(&b"1"[..]);
+        match self.filter().filter(|_| whole_keys) {
+            Some((b"fullfilter.rocksdb.BuiltinBloomFilter", handle)) => {
+                self.meta_block(handle).map(|block| block.contents).unwrap_or_default()
+            }
+            _ => Vec::new(),
+        }
+    }
+
+    /// The data blocks that may hold `key`: from one number up to, not including, another. Blocks in between may hold it too.
+    pub fn blocks_of(&self, key: &[u8]) -> std::ops::Range<usize> {
+        if !self.index_trusted {
+            return 0..self.index.len();
+        }
+        let first = self.index.partition_point(|entry| self.comparator.compare(&entry.key, key) == Ordering::Less);
+        let behind = self.index.get(first..).unwrap_or_default();
+        // The first block whose bound is above the key may begin with it.
+        let count = behind.partition_point(|entry| self.comparator.compare(&entry.key, key) != Ordering::Greater);
+        first..first.saturating_add(count).saturating_add(1).min(self.index.len())
+    }
+
     /// The properties; empty if they are lost.
     pub fn properties(&self) -> &Properties {
         &self.properties
@@ -373,19 +407,11 @@ impl<S: Source> Table<S> {
     pub fn versions_of(&self, key: &[u8]) -> (Vec<Version>, Vec<TableFault>) {
         let mut versions = Vec::new();
         let mut faults: Vec<_> = self.faults.iter().filter(|fault| self.touches(fault, key)).cloned().collect();
-        let first = if self.index_trusted {
-            self.index.partition_point(|entry| self.comparator.compare(&entry.key, key) == Ordering::Less)
-        } else {
-            0
-        };
-        for (number, entry) in self.index.iter().enumerate().skip(first) {
+        for number in self.blocks_of(key) {
             match self.block(number) {
                 Ok(block) => versions.extend(block.into_iter().filter(|version| version.key == key)),
                 Err(fault) if self.touches(&fault, key) => faults.push(fault),
                 Err(_) => {}
-            }
-            if self.index_trusted && self.comparator.compare(&entry.key, key) == Ordering::Greater {
-                break;
             }
         }
         (versions, faults)

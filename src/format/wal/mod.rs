@@ -384,5 +384,45 @@ pub fn encode_record(payload: &[u8], out: &mut Vec<u8>) -> Result<()> {
     Ok(())
 }
 
+/// Appends a record whose payload `payload` appends, and returns the payload's length. After an error `out` is as it was. Codes as
+/// [`encode_record`], and those of `payload`.
+pub fn encode_record_with(out: &mut Vec<u8>, payload: impl FnOnce(&mut Vec<u8>) -> Result<()>) -> Result<u32> {
+    let start = out.len();
+    out.extend([0; FRAME_LEN as usize]);
+    let encoded = payload(out).and_then(|()| {
+        let body = out.get(start.saturating_add(FRAME_LEN as usize)..).unwrap_or_default();
+        let length = u32::try_from(body.len()).ok().filter(|length| *length > 0).ok_or_else(|| {
+            let detail = format!("a record of {} bytes, expected 1 to {}", body.len(), u32::MAX);
+            FormatError::malformed("wal.record-length", start as u64, detail)
+        })?;
+        Ok((length, raw_crc32c(body)))
+    });
+    match encoded {
+        Ok((length, crc)) => {
+            let frame = length.to_le_bytes().into_iter().chain(crc.to_le_bytes());
+            out.iter_mut().skip(start).zip(frame).for_each(|(place, byte)| *place = byte);
+            Ok(length)
+        }
+        Err(error) => {
+            out.truncate(start);
+            Err(error)
+        }
+    }
+}
+
+/// Reads the record at `offset`, which must be intact.
+///
+/// Codes: `wal.truncated`, `wal.record-length`, `wal.crc-mismatch`, `io.read`.
+pub fn read_record<S: Source + ?Sized>(source: &S, offset: u64) -> Result<Vec<u8>> {
+    let frame = super::read_vec(source, offset, FRAME_LEN, "wal.truncated")?;
+    let mut frame = super::cursor::Cursor::new(&frame, offset, "wal.truncated");
+    let (length, crc) = (frame.u32()?, frame.u32()?);
+    let payload = super::read_vec(source, offset.saturating_add(FRAME_LEN), u64::from(length), "wal.record-length")?;
+    if raw_crc32c(&payload) != crc {
+        return Err(FormatError::checksum("wal.crc-mismatch", offset, "the record's CRC does not match"));
+    }
+    Ok(payload)
+}
+
 #[cfg(test)]
 mod tests;

@@ -97,6 +97,13 @@ impl Documents<'_> {
         found.collect()
     }
 
+    /// Reads the documents with the given document ids, deleted ones included; those that no readable row has are left out.
+    pub fn by_ids(&mut self, ids: &[u64]) -> HashMap<u64, Document> {
+        let mut found = HashMap::new();
+        self.collect(ids, &[], &mut found);
+        found
+    }
+
     fn target(&self, pk: &[u8]) -> Target {
         match self.overlay.latest(pk) {
             Some(Some(id)) => return Target::DocId(id),

@@ -213,6 +213,24 @@ pub fn find_keys(
     findings: &Findings,
 ) -> HashMap<Vec<u8>, u64> {
     let mut found = HashMap::new();
+    each_live_key(view, manifest, deleted, findings, &mut |key, id| {
+        if keys.contains(&key) {
+            let highest = found.entry(key).or_insert(id);
+            *highest = id.max(*highest);
+        }
+    });
+    found
+}
+
+/// Gives the primary key and the document id of every live row of the forward blocks to `each`, in the manifest's order. `deleted` are the
+/// ids that do not live.
+pub fn each_live_key(
+    view: &View,
+    manifest: &Manifest,
+    deleted: &RoaringTreemap,
+    findings: &Findings,
+    each: &mut dyn FnMut(Vec<u8>, u64),
+) {
     for segment in segments_of(manifest) {
         for block in segment.row_blocks() {
             let opened = segment
@@ -229,16 +247,13 @@ pub fn find_keys(
                     continue;
                 };
                 for (row, id) in ids.values().iter().copied().enumerate().filter(|(_, id)| !deleted.contains(*id)) {
-                    let Ok(Value::Bytes(key)) = value_at(key_array.as_ref(), row) else { continue };
-                    if keys.contains(&key) {
-                        let highest = found.entry(key).or_insert(id);
-                        *highest = id.max(*highest);
+                    if let Ok(Value::Bytes(key)) = value_at(key_array.as_ref(), row) {
+                        each(key, id);
                     }
                 }
             }
         }
     }
-    found
 }
 
 /// Bytes of a value that should be text; anything else is empty.

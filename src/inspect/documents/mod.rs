@@ -20,8 +20,9 @@ use crate::{
 
 use super::{Findings, InspectError, View, deleted::Deleted, idmap::IdMap, view::segments_of, wal::Overlay};
 
+pub use columns::{Place, places};
 pub use find::Found;
-pub use forward::{BlockReader, encoding_of, find_keys};
+pub use forward::{BlockReader, each_live_key, encoding_of, find_keys, segment_doc_ids};
 pub use json::write_document;
 pub use parquet::{ParquetError, ParquetExport};
 pub use schema::{Field, Fields};
@@ -135,6 +136,31 @@ impl<'a> Documents<'a> {
         let (fields, odd) = Fields::of(manifest);
         findings.extend(odd);
         Ok(Self { view, manifest, fields, snapshot, deleted, id_map, overlay, findings, selection, unreadable_rows: 0 })
+    }
+
+    /// The documents of one published version, whose delete snapshot is `deleted`: no id map and no WAL is read.
+    pub fn of_version(view: &'a View, deleted: RoaringTreemap) -> Result<Self, InspectError> {
+        let (_, manifest) = view.manifest()?;
+        let findings = Findings::default();
+        let (fields, odd) = Fields::of(manifest);
+        findings.extend(odd);
+        Ok(Self {
+            view,
+            manifest,
+            fields,
+            snapshot: deleted.clone(),
+            deleted,
+            id_map: IdMap::absent(manifest),
+            overlay: Overlay::default(),
+            findings,
+            selection: Selection::default(),
+            unreadable_rows: 0,
+        })
+    }
+
+    /// Reads something else than the live documents.
+    pub fn select(&mut self, selection: Selection) {
+        self.selection = selection;
     }
 
     /// The schema's fields.

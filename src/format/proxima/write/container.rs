@@ -139,6 +139,11 @@ impl<S: PatchSink> ContainerWriter<S> {
         }
     }
 
+    /// Bytes up to the end of the last segment.
+    pub(super) fn position(&self) -> u64 {
+        self.content_offset() + self.content_size
+    }
+
     /// Room of all segments whose name begins with `prefix`.
     pub(super) fn capacity_of(&self, prefix: &str) -> u64 {
         self.entries.iter().filter(|entry| entry.name.starts_with(prefix)).map(|entry| entry.capacity).sum()

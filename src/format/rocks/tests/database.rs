@@ -32,7 +32,7 @@ fn the_sample_has_every_kind_of_entry() {
     assert!(family.unflushed().len() > 20);
     let levels: std::collections::BTreeSet<_> = family.tables().iter().map(|table| table.file.level).collect();
     assert!(levels.len() > 1, "{levels:?}");
-    let ingested = |table: &&crate::format::rocks::LiveTable| {
+    let ingested = |table: &&std::sync::Arc<crate::format::rocks::LiveTable>| {
         table.table.properties().fixed("rocksdb.external_sst_file.version") == Some(2)
     };
     let ingested = family.tables().iter().find(ingested).unwrap();

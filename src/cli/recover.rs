@@ -1,0 +1,104 @@
+//! `recover`.
+
+use std::{path::Path, sync::Arc};
+
+use clap::Args;
+
+use crate::{
+    engine::{Collection, OpenOptions, Opening, Sync},
+    report::{
+        Exit,
+        engine::{RecoverReport, RecoveryStep},
+        show_path,
+    },
+    vfs::OverlayFs,
+};
+
+use super::{
+    Session,
+    args::CollectionArg,
+    error::Failure,
+    writing::{opening, published},
+};
+
+#[derive(Debug, Args)]
+pub struct RecoverArgs {
+    #[command(flatten)]
+    pub collection: CollectionArg,
+    /// Change nothing: tell what would be done
+    #[arg(long)]
+    dry_run: bool,
+    /// Go on past damage in the write-ahead log: every intact record is kept, the damaged log is put aside
+    #[arg(long)]
+    accept_loss: bool,
+    /// Leave the documents in the write-ahead log
+    #[arg(long)]
+    no_flush: bool,
+}
+
+pub fn run(session: &mut Session, args: &RecoverArgs) -> Result<Exit, Failure> {
+    let path = &args.collection.path;
+    let Opening { mut recovery, collection } = match args.dry_run {
+        true => rehearse(session, path, args.accept_loss),
+        false => opening(session, path, Sync::Batch, args.accept_loss),
+    };
+    let mut data = RecoverReport { dry_run: args.dry_run, ..RecoverReport::default() };
+    let mut failure = None;
+    match collection {
+        Err(error) => failure = Some(error),
+        Ok(mut collection) => {
+            let unflushed = collection.unflushed();
+            if args.no_flush || args.dry_run {
+                let detail = match (args.dry_run, unflushed) {
+                    (_, 0) => "nothing to flush".to_owned(),
+                    (true, documents) => format!("{documents} documents would be flushed"),
+                    (false, documents) => format!("{documents} documents stay in the log"),
+                };
+                recovery.steps.push(step("skipped", detail));
+            } else {
+                match collection.flush() {
+                    Ok(flushed) => {
+                        let published = published(flushed);
+                        let detail = match &published.manifest {
+                            Some(manifest) => format!("{manifest} published, {} documents flushed", published.rows),
+                            None => "nothing to flush".to_owned(),
+                        };
+                        recovery.steps.push(step("ok", detail));
+                        data.published = Some(published);
+                    }
+                    Err(error) => {
+                        recovery.steps.push(step("failed", error.to_string()));
+                        failure = Some(error);
+                    }
+                }
+            }
+        }
+    }
+    data.recovery = recovery;
+    if let Some(error) = failure {
+        let failure = Failure::from(error);
+        session.out.partial("recover", Some(show_path(path)), failure.exit(), &data, &failure.report());
+        return Ok(failure.exit());
+    }
+    let exit = exit(&data);
+    session.out.report("recover", Some(show_path(path)), exit, &data)?;
+    Ok(exit)
+}
+
+/// What was found is mended by now, or would be: what is left of it is whether something was lost.
+fn exit(data: &RecoverReport) -> Exit {
+    match Exit::of_findings(&data.recovery.findings) {
+        Exit::Corrupt => Exit::Warnings,
+        other => other,
+    }
+}
+
+/// Recovers on a file system whose changes stay in memory.
+fn rehearse(session: &Session, path: &Path, accept_loss: bool) -> Opening {
+    let options = OpenOptions { lock_timeout: session.lock_timeout(), accept_loss, ..OpenOptions::default() };
+    Collection::open(Arc::new(OverlayFs::new(session.vfs().clone())), path, options)
+}
+
+fn step(state: &str, detail: String) -> RecoveryStep {
+    RecoveryStep { step: "flush".to_owned(), state: state.to_owned(), detail }
+}

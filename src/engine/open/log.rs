@@ -1,0 +1,185 @@
+//! The log before its replay: what of it can be replayed, and what has to be cut off or passed over first.
+
+use std::{io, path::Path};
+
+use crate::{
+    format::{
+        Source,
+        document::{self, Op},
+        wal::{End, Entry, HEADER_LEN, Reader, encode_header, encode_record, scan},
+    },
+    inspect::{FileSource, losing},
+    report::{Finding, Loss},
+};
+
+use super::{ACCEPT, EngineError, Opener, damaged};
+
+/// What is to be replayed.
+pub(super) struct Log {
+    /// Offset behind the last record.
+    pub end: u64,
+    /// Records were given up: id map and indexes may know of them.
+    pub lossy: bool,
+}
+
+impl Opener {
+    /// Looks at the log, cuts off what a crash left at its end, and, if loss is accepted, writes it anew without its damaged parts.
+    /// `None`: there is none, or nothing in it.
+    pub(super) fn examine_log(&mut self, relative: &Path, first_id: u64) -> Result<Option<Log>, EngineError> {
+        let path = self.root.join(relative);
+        let source = match FileSource::open(self.files.fs().as_ref(), &path) {
+            Ok(source) => source,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(EngineError::io(&path, error)),
+        };
+        if source.size() < HEADER_LEN {
+            // Its first write never came to an end: nothing of it was acknowledged as durable.
+            let detail =
+                format!("the log ends within its header ({} bytes): its first write was interrupted", source.size());
+            self.findings.add(Finding::warning("wal.torn-tail", detail).at(relative).offset(0));
+            self.recovery.replay.torn_bytes = source.size();
+            drop(source);
+            if self.recovery.replay.torn_bytes > 0 {
+                self.quarantine.take(relative, "a log that ends within its header")?;
+            } else {
+                self.files.remove(&path)?;
+                self.files.sync_dir(path.parent().unwrap_or(&self.root))?;
+            }
+            return Ok(None);
+        }
+        let mut undecodable = None;
+        let scanned = scan(&source, |record| {
+            if let Err(error) = document::decode_head(&record.payload, record.payload_offset()) {
+                undecodable.get_or_insert((record.offset, error));
+            }
+        })
+        .map_err(|error| EngineError::format(&path, error))?;
+        let first_fault = scanned.damage.first().map(|(gap, after)| (gap.clone(), *after));
+        let at_end = match &scanned.end {
+            End::Clean => None,
+            End::TornTail(gap) if !gap.is_one_record() => {
+                self.cut_tail(relative, gap.range.start, source.size(), &gap.fault.to_string())?;
+                None
+            }
+            End::TornTail(gap) | End::GivenUp(gap) => Some((gap.clone(), 0)),
+        };
+        let end = match &scanned.end {
+            End::TornTail(gap) if !gap.is_one_record() => gap.range.start,
+            _ => source.size(),
+        };
+        let fault = first_fault.or(at_end);
+        let finding = match (&fault, &undecodable) {
+            (Some((gap, after)), _) => {
+                let bytes = gap.range.end - gap.range.start;
+                let detail = format!("{}; {bytes} bytes are no record, {after} intact records follow", gap.fault);
+                let finding = Finding::error("wal.damaged", detail).at(relative).offset(gap.range.start);
+                Some(finding.loses(Loss::Possible, gap.is_one_record().then_some(1)))
+            }
+            (None, Some((_, error))) => Some(losing(relative, error, Loss::Certain, Some(1))),
+            (None, None) => None,
+        };
+        if let Some(finding) = finding {
+            if !self.options.accept_loss {
+                return Err(damaged(finding, ACCEPT));
+            }
+            self.findings.add(finding.clone());
+            let end = self.rewrite(relative, &source, first_id, &finding.detail)?;
+            return Ok(Some(Log { end, lossy: true }));
+        }
+        if scanned.header.fault.is_some() {
+            self.mend_header(relative)?;
+        }
+        Ok(Some(Log { end, lossy: false }))
+    }
+
+    fn cut_tail(&mut self, relative: &Path, start: u64, size: u64, fault: &str) -> Result<(), EngineError> {
+        let bytes = size - start;
+        let detail = format!("torn tail: {fault}; the last {bytes} bytes are no record and none follows");
+        self.findings.add(Finding::warning("wal.torn-tail", detail).at(relative).offset(start));
+        self.quarantine.copy(relative, start, "the torn tail of the log, which is cut off")?;
+        self.recovery.replay.torn_bytes = bytes;
+        let path = self.root.join(relative);
+        let failed = |error| EngineError::io(&path, error);
+        let file = self.files.fs().open_write(&path).map_err(failed)?;
+        file.truncate(start).map_err(failed)?;
+        self.files.sync(&path, file.as_ref())
+    }
+
+    /// A version that cannot be: zvec refuses such a log, whose records are intact.
+    fn mend_header(&mut self, relative: &Path) -> Result<(), EngineError> {
+        let path = self.root.join(relative);
+        self.quarantine.copy(relative, 0, "a log whose header is damaged; the header is written anew")?;
+        let failed = |error| EngineError::io(&path, error);
+        let file = self.files.fs().open_write(&path).map_err(failed)?;
+        file.write_all_at(0, &encode_header()).map_err(failed)?;
+        self.files.sync(&path, file.as_ref())?;
+        let detail = "the version in the header was not 0; the header has been written anew, all records are intact";
+        self.findings.add(Finding::warning("wal.version", detail).at(relative).offset(0));
+        Ok(())
+    }
+
+    /// Copies the log aside and puts one in its place that has its intact records alone. Returns where that ends.
+    fn rewrite(
+        &mut self,
+        relative: &Path,
+        source: &FileSource,
+        first_id: u64,
+        reason: &str,
+    ) -> Result<u64, EngineError> {
+        let path = self.root.join(relative);
+        let broken = |error| EngineError::format(&path, error);
+        self.quarantine.copy(relative, 0, &format!("a damaged log: {reason}"))?;
+        let mut name = path.file_name().unwrap_or_default().to_owned();
+        name.push(".tmp");
+        let temporary = path.with_file_name(name);
+        let file = self.files.create(&temporary)?;
+        let failed = |error| EngineError::io(&temporary, error);
+        let mut out = encode_header().to_vec();
+        let mut written = 0u64;
+        let mut given_up = false;
+        let mut reader = Reader::new(source).map_err(broken)?;
+        while let Some(entry) = reader.next_entry().map_err(broken)? {
+            let record = match entry {
+                Entry::Record(record) => record,
+                Entry::Gap(gap) => {
+                    given_up = true;
+                    self.recovery.replay.damaged_bytes += gap.range.end - gap.range.start;
+                    self.recovery.replay.lost_records += u64::from(gap.is_one_record());
+                    continue;
+                }
+            };
+            let doc = match document::decode(&record.payload, record.payload_offset()) {
+                Ok(doc) => doc,
+                Err(error) => {
+                    given_up = true;
+                    self.recovery.replay.lost_records += 1;
+                    self.findings.add(losing(relative, &error, Loss::Certain, Some(1)));
+                    continue;
+                }
+            };
+            if given_up && doc.op == Op::Delete && doc.pk.is_empty() && doc.doc_id >= first_id {
+                // The number counts a document of this log, and one before it is gone: it would hit another one.
+                self.recovery.replay.lost_records += 1;
+                let detail = format!(
+                    "a deletion by filter of document {}, counted behind the damage: which one is meant cannot be told; it stays",
+                    doc.doc_id
+                );
+                let finding = Finding::warning("wal.ambiguous-delete", detail).at(relative).offset(record.offset);
+                self.findings.add(finding.loses(Loss::Possible, Some(1)));
+                continue;
+            }
+            encode_record(&record.payload, &mut out).map_err(broken)?;
+            if out.len() >= 1 << 20 {
+                file.write_all_at(written, &out).map_err(failed)?;
+                written += out.len() as u64;
+                out.clear();
+            }
+        }
+        file.write_all_at(written, &out).map_err(failed)?;
+        written += out.len() as u64;
+        self.files.sync(&temporary, file.as_ref())?;
+        self.files.fs().rename(&temporary, &path).map_err(|error| EngineError::io(&path, error))?;
+        self.files.sync_dir(path.parent().unwrap_or(&self.root))?;
+        Ok(written)
+    }
+}

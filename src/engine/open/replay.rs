@@ -1,0 +1,197 @@
+//! The replay of the log: every record done again, in order.
+//!
+//! Documents get ids by counting, as zvec does it. Which document an upsert, update or deletion means is told by its key; the id in the
+//! record is used where the key tells nothing, because zvec's own ids are off by one behind its block switch.
+
+use std::{collections::HashMap, path::Path};
+
+use crate::{
+    format::{
+        document::{self, Op},
+        manifest::Manifest,
+        value::Value,
+        wal::{Entry, Reader, Record},
+    },
+    inspect::{self, FileSource, View, losing, old_ids},
+    report::{Finding, Loss, show_path},
+};
+
+use super::{
+    super::{Collection, Doc, EngineError, wal::WalWriter},
+    ACCEPT, Opener, damaged,
+};
+
+/// What the records so far make of the keys that they touch.
+#[derive(Default)]
+struct Replayed {
+    latest: HashMap<Vec<u8>, Option<u64>>,
+    /// Rows of published blocks that the keys mean.
+    old: HashMap<Vec<u8>, u64>,
+    first_id: u64,
+    shifted: bool,
+}
+
+impl Opener {
+    pub(super) fn replay(
+        &mut self,
+        view: &View,
+        manifest: &Manifest,
+        collection: &mut Collection,
+    ) -> Result<(), EngineError> {
+        let relative = inspect::wal::path_of(manifest);
+        let Some(relative) = relative else {
+            self.step("ok", "no log");
+            return Ok(());
+        };
+        let first_id = collection.next_doc_id;
+        let log = self.examine_log(&relative, first_id)?;
+        let path = self.root.join(&relative);
+        // Also of a segment that another one takes the place of: the manifest in force names this log.
+        collection.wal = WalWriter::new(self.files.clone(), path.clone());
+        let Some(log) = log else {
+            let state = if self.recovery.replay.torn_bytes > 0 { "changed" } else { "ok" };
+            self.step(state, format!("{}: no records", relative.display()));
+            return Ok(());
+        };
+        self.recovery.replay.path = Some(show_path(&relative));
+        let source =
+            FileSource::open(self.files.fs().as_ref(), &path).map_err(|error| EngineError::io(&path, error))?;
+        let broken = |error| EngineError::format(&path, error);
+        let snapshot = collection.deletes.published().clone();
+        let mut replayed = Replayed { first_id, ..Replayed::default() };
+        if log.lossy || !collection.id_map.is_empty()? {
+            if log.lossy {
+                self.mend_id_map(view, manifest, collection, first_id)?;
+                self.mend_indexes(manifest, collection)?;
+                collection.residue.clear();
+            }
+            let id_map = inspect::idmap::IdMap::load(view, manifest);
+            replayed.old = old_ids(view, manifest, &id_map, &snapshot, &source, &self.findings).map_err(broken)?;
+        }
+        let mut reader = Reader::new(&source).map_err(broken)?;
+        while let Some(entry) = reader.next_entry().map_err(broken)? {
+            let Entry::Record(record) = entry else { continue };
+            self.replay_record(&relative, collection, &mut replayed, &record)?;
+        }
+        drop(reader);
+        collection.wal = WalWriter::resume(self.files.clone(), path, log.end)?;
+        let replay = &self.recovery.replay;
+        let mut detail = format!(
+            "{}: {} records replayed: {} documents, {} deleted or replaced",
+            relative.display(),
+            replay.records,
+            replay.documents,
+            replay.deleted
+        );
+        if replay.torn_bytes > 0 {
+            detail.push_str(&format!("; torn tail of {} bytes cut off at byte {}", replay.torn_bytes, log.end));
+        }
+        if log.lossy {
+            detail.push_str(&format!("; {} damaged bytes passed over", replay.damaged_bytes));
+        }
+        let changed = replay.torn_bytes > 0 || log.lossy;
+        self.step(if changed { "changed" } else { "ok" }, detail);
+        Ok(())
+    }
+
+    fn replay_record(
+        &mut self,
+        relative: &Path,
+        collection: &mut Collection,
+        replayed: &mut Replayed,
+        record: &Record,
+    ) -> Result<(), EngineError> {
+        let doc = match document::decode(&record.payload, record.payload_offset()) {
+            Ok(doc) => doc,
+            Err(error) => return Err(damaged(losing(relative, &error, Loss::Certain, Some(1)), ACCEPT)),
+        };
+        if let Op::Unknown(number) = doc.op {
+            let detail = format!("operation {number}, which no known release writes; zvec skips it, and so does this");
+            self.findings.add(Finding::warning("wal.operation", detail).at(relative).offset(record.offset));
+            return Ok(());
+        }
+        let replaces = self.replaced(relative, replayed, record, &doc);
+        let (op, pk) = (doc.op, doc.pk.clone());
+        let deletes = op == Op::Delete;
+        let doc = match deletes {
+            true => Doc { pk: doc.pk, values: Vec::new() },
+            false => self.conform(relative, collection, record, doc)?,
+        };
+        let added = collection.next_doc_id;
+        collection.apply(op, doc, replaces, record.offset)?;
+        let replay = &mut self.recovery.replay;
+        replay.records += 1;
+        replay.documents += u64::from(!deletes);
+        replay.deleted += u64::from(replaces.is_some());
+        if !pk.is_empty() {
+            replayed.latest.insert(pk, (!deletes).then_some(added));
+        }
+        Ok(())
+    }
+
+    /// The document that a record deletes or replaces.
+    fn replaced(
+        &mut self,
+        relative: &Path,
+        replayed: &mut Replayed,
+        record: &Record,
+        doc: &document::WalDoc,
+    ) -> Option<u64> {
+        if doc.op == Op::Insert {
+            return None;
+        }
+        if doc.pk.is_empty() {
+            return Some(doc.doc_id);
+        }
+        let current = match replayed.latest.get(&doc.pk) {
+            Some(latest) => *latest,
+            None => replayed.old.get(&doc.pk).copied(),
+        };
+        if doc.op == Op::Upsert {
+            return current;
+        }
+        // An id of this log whose record is not in it may be another document's by now.
+        let id = current.or((doc.doc_id < replayed.first_id).then_some(doc.doc_id))?;
+        if id != doc.doc_id && !std::mem::replace(&mut replayed.shifted, true) {
+            let detail = format!(
+                "the record names document {}, its key belongs to {id}: a record before it is missing (zvec loses one when it is killed behind \
+                 a block switch); keys were followed",
+                doc.doc_id
+            );
+            let finding = Finding::warning("wal.shifted-ids", detail).at(relative).offset(record.offset);
+            self.findings.add(finding.loses(Loss::Possible, Some(1)));
+        }
+        Some(id)
+    }
+
+    /// A record's document. A value of another type than the schema's is null, as a replay by zvec makes it.
+    fn conform(
+        &mut self,
+        relative: &Path,
+        collection: &Collection,
+        record: &Record,
+        stored: document::WalDoc,
+    ) -> Result<Doc, EngineError> {
+        let given: Vec<String> =
+            stored.fields.iter().filter(|(_, value)| *value != Value::Null).map(|(name, _)| name.clone()).collect();
+        let doc = collection.schema.decode(stored);
+        for (position, field) in collection.schema.fields().iter().enumerate() {
+            if *doc.value(position) != Value::Null {
+                continue;
+            }
+            let odd = given.contains(&field.name);
+            if !field.nullable {
+                let what = if odd { "a value of another type than the schema's" } else { "no value" };
+                let detail =
+                    format!("field {} has {what} and may not be null: the record cannot be replayed", field.name);
+                let finding = Finding::error("wal.field-type", detail).at(relative).offset(record.offset);
+                return Err(damaged(finding.loses(Loss::Certain, Some(1)), ACCEPT));
+            }
+            if odd {
+                let detail = format!("field {} does not have the schema's type; zvec reads it as null", field.name);
+                self.findings.add_row(Finding::warning("wal.field-type", detail).at(relative).offset(record.offset));
+            }
+        }
+        Ok(doc)
+    }
+}

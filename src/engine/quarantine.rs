@@ -1,0 +1,122 @@
+//! Where things go that are taken out of a collection: nothing is deleted that may hold what nothing else has.
+//!
+//! ```text
+//! <collection>.quarantine/<unix seconds>/moves.jsonl    one line per move: {"path": …, "to": …, "reason": …}
+//!                                       /<path>         the file, under its path in the collection
+//! ```
+//!
+//! It lies beside the collection and not in it, because zvec removes what it does not know inside.
+
+use std::{
+    ffi::OsString,
+    path::{Path, PathBuf},
+};
+
+use crate::report::{engine::SetAside, show_path};
+
+use super::{EngineError, files::Files};
+
+/// The quarantine of one run.
+pub struct Quarantine {
+    files: Files,
+    root: PathBuf,
+    dir: PathBuf,
+    made: bool,
+    moves: Vec<SetAside>,
+}
+
+impl Quarantine {
+    /// The quarantine of a collection for a run that began at `now`; nothing is made before it is needed.
+    pub fn new(files: Files, root: &Path, now: u64) -> Self {
+        let mut name = root.file_name().map_or_else(|| OsString::from("collection"), OsString::from);
+        name.push(".quarantine");
+        let dir = root.with_file_name(name).join(now.to_string());
+        Self { files, root: root.to_owned(), dir, made: false, moves: Vec::new() }
+    }
+
+    /// What has been set aside so far.
+    pub fn moves(&self) -> &[SetAside] {
+        &self.moves
+    }
+
+    /// Moves a file out of the collection.
+    pub fn take(&mut self, relative: &Path, reason: &str) -> Result<(), EngineError> {
+        let target = self.prepare(relative)?;
+        self.record(relative, &target, reason)?;
+        let path = self.root.join(relative);
+        self.files.fs().rename(&path, &target).map_err(|error| EngineError::io(&path, error))?;
+        self.files.sync_dir(parent(&target))?;
+        self.files.sync_dir(parent(&path))
+    }
+
+    /// Copies bytes of a file, from `from` on, before they are changed.
+    pub fn copy(&mut self, relative: &Path, from: u64, reason: &str) -> Result<(), EngineError> {
+        let target = self.prepare(relative)?;
+        self.record(relative, &target, reason)?;
+        let path = self.root.join(relative);
+        let failed = |error| EngineError::io(&path, error);
+        let source = self.files.fs().open(&path).map_err(failed)?;
+        let copy = self.files.create(&target)?;
+        let mut buffer = vec![0; 1 << 20];
+        let mut done = 0u64;
+        loop {
+            let read = source.read_at(from + done, &mut buffer).map_err(failed)?;
+            let Some(bytes) = buffer.get(..read).filter(|bytes| !bytes.is_empty()) else { break };
+            copy.write_all_at(done, bytes).map_err(|error| EngineError::io(&target, error))?;
+            done += read as u64;
+        }
+        self.files.sync(&target, copy.as_ref())?;
+        self.files.sync_dir(parent(&target))
+    }
+
+    /// Makes the directories, and returns where a file goes.
+    fn prepare(&mut self, relative: &Path) -> Result<PathBuf, EngineError> {
+        if !self.made {
+            // Two runs in one second do not mix.
+            while self.files.fs().metadata(&self.dir).is_ok() {
+                let mut name = self.dir.file_name().unwrap_or_default().to_owned();
+                name.push("+");
+                self.dir.set_file_name(name);
+            }
+            self.made = true;
+        }
+        let target = self.dir.join(relative);
+        self.make_dirs(parent(&target))?;
+        let mut free = target.clone();
+        let mut number = 1;
+        while self.files.fs().metadata(&free).is_ok() {
+            free.clone_from(&target);
+            let mut name = target.file_name().unwrap_or_default().to_owned();
+            name.push(format!(".{number}"));
+            free.set_file_name(name);
+            number += 1;
+        }
+        Ok(free)
+    }
+
+    fn make_dirs(&self, dir: &Path) -> Result<(), EngineError> {
+        if self.files.fs().metadata(dir).is_ok() {
+            return Ok(());
+        }
+        self.make_dirs(parent(dir))?;
+        self.files.fs().create_dir(dir).map_err(|error| EngineError::io(dir, error))?;
+        self.files.sync_dir(parent(dir))
+    }
+
+    /// Notes a move durably before it is made.
+    fn record(&mut self, relative: &Path, target: &Path, reason: &str) -> Result<(), EngineError> {
+        self.moves.push(SetAside { path: show_path(relative), to: show_path(target), reason: reason.to_owned() });
+        let mut lines = Vec::new();
+        for entry in &self.moves {
+            // Strings alone: this cannot fail.
+            lines.extend(serde_json::to_vec(entry).unwrap_or_default());
+            lines.push(b'\n');
+        }
+        self.files.write(&self.dir.join("moves.jsonl"), &lines)?;
+        self.files.sync_dir(&self.dir)
+    }
+}
+
+fn parent(path: &Path) -> &Path {
+    path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
+}

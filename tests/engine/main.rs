@@ -1,0 +1,5 @@
+//! The engine through its library: workloads beside a model, reopening, readers in threads.
+
+mod model;
+mod readers;
+mod workloads;
