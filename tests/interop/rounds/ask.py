@@ -226,7 +226,7 @@ def check_text(zvec, plan, asked, twin, exact):
 
 def check_all(zvec, plan, step, asked, twin, built):
     wrong, _ = check_filters(plan, step, asked, twin)
-    for field in plan.schema["vectors"]:
+    for field in plan.schema["vectors"] if plan.ask_vectors else []:
         wrong += check_vector(zvec, plan, step, field, asked, twin, built)
     if twin:
         wrong += check_text(zvec, plan, asked, twin, plan.exact_text)

@@ -19,7 +19,7 @@ sys.path.insert(0, str(FIXTURES))
 from maker import core_field_schema, f32, fetch_all, near, plain, same, stored  # noqa: E402
 
 BATCH = 100
-GOOD_ROLES = {"manifest", "named", "wal", "lock", "writing"}
+GOOD_ROLES = {"manifest", "named", "wal", "lock"}
 KINDS = {
     "FLAT": "FlatIndexParam",
     "HNSW": "HnswIndexParam",
@@ -104,6 +104,7 @@ class Round:
         self.recall = {}
         self.text_queries = {}
         self.exact_text = True
+        self.ask_vectors = True
         # Files that nothing needs are no fault of ours.
         self.old = False
         self.archive = None
@@ -282,10 +283,10 @@ class Zvecctl:
             )
         return found
 
-    def strangers(self):
+    def strangers(self, *more):
         """Files that are there for nothing, and what `files ls` finds wrong."""
         listed = json.loads(self.run("files", "ls", self.path, expect=(0, 1, 3, 4)))["data"]
-        wrong = [f"{file['path']} is there as {file['role']}" for file in listed["files"] if file["role"] not in GOOD_ROLES]
+        wrong = [f"{file['path']} is there as {file['role']}" for file in listed["files"] if file["role"] not in {*GOOD_ROLES, *more}]
         return wrong + [str(finding) for finding in listed["findings"]]
 
     def roles(self):

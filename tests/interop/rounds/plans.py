@@ -1,6 +1,9 @@
 """The round trips: schemas, documents and steps."""
 
+import math
+
 from both import Round
+from maker import f32
 from scenarios import ARRAYS, EXTREMES, SCALARS, random_value
 
 PLANS = {}
@@ -438,14 +441,133 @@ def killed_zvec_small_segments(r):
     killed(r)
 
 
+@plan
+def vectors_edge(r):
+    """Zero, constant, huge, tiny and infinite vectors."""
+    r.create([NUMBER], by_metric("VECTOR_FP32", 8) + [vector("half", "VECTOR_FP16", 8), vector("coded", "VECTOR_FP32", 8, quantize="INT8", metric="COSINE")])
+    r.ask_vectors = False
+    rows = [
+        [0.0] * 8,
+        [0.5] * 8,
+        [-1.0] * 8,
+        [1e-30, -1e-30, 1e-20, 0.0, -0.0, 1.0, 2.0, 3.0],
+        [6e4, -6e4, 1.0, 0.0, 5.960464477539063e-08, 6.103515625e-05, 1e-3, 1.0],
+    ]
+    wild = [[math.inf, -math.inf, 1.0, 2.0, 3.0, 4.0, 5.0, 6.0], [math.nan, 1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0], [3e38] * 8]
+
+    def document(number):
+        values = {name: rows[number % 5] for name in r.types if name != "n"}
+        if number % 4 == 0:
+            values["l2"] = values["ip"] = wild[number % 3]
+        return key(number), {"n": number}, {name: [f32(item) for item in value] for name, value in values.items()}
+
+    r.step("zvecctl")
+    r._do("create")
+    r.insert([document(number) for number in range(40)])
+    r.flush()
+    r.end()
+    r.step("zvec")
+    r.insert([document(number) for number in range(40, 60)])
+    r.optimize()
+    r.end()
+    r.step("zvecctl")
+    r.upsert([document(number) for number in range(30, 50)])
+    r.flush()
+    r.end()
+    r.step("zvec")
+    r.end()
+
+
+def bare(name, fields, vectors):
+    @family(name)
+    def _(r):
+        r.create(fields, vectors)
+        r.step("zvecctl")
+        r._do("create")
+        r.end()
+        r.step("zvec")
+        r.insert(documents(r, 0, 20))
+        r.flush()
+        r.end()
+        r.step("zvecctl")
+        r.insert(documents(r, 100, 20))
+        r.delete([key(3), key(103)])
+        r.flush()
+        r.end()
+        r.step("zvec")
+        r.insert(documents(r, 200, 20))
+        r.optimize()
+        r.end()
+        r.step("zvecctl")
+        r.delete(sorted(r.live))
+        r.flush()
+        r.insert(documents(r, 300, 3))
+        r.flush()
+        r.end()
+        r.step("zvec")
+        r.optimize()
+        r.end()
+
+
+bare("empty_scalars_alone", [NUMBER, field("text", "STRING", True, fts()), field("tag", "STRING", True)], [])
+bare("empty_vector_alone", [], [vector("dense", "VECTOR_FP32", 4, "HNSW", "IP")])
+bare("empty_mixed", *mixed())
+
+
+@plan
+def large(r):
+    """Thousands of documents: postings as bitmaps, batches of 4096 rows, several feature segments of vectors, many flushes."""
+    fields = [
+        NUMBER,
+        field("two", "STRING", False, invert(True, True)),
+        field("few", "INT64", True, invert(True)),
+        field("real", "DOUBLE", True, invert(True)),
+        field("tags", "ARRAY_STRING", True, invert()),
+        field("body", "STRING", True, fts()),
+    ]
+    r.create(fields, [vector("dense", "VECTOR_FP32", 256, "FLAT", "L2", quantize="INT8")])
+    r.recall = {"dense": 0.8}
+    r.text_queries = {"body": TEXTS}
+
+    def many(first, count):
+        docs = []
+        for number in range(first, first + count):
+            values = {"n": number, "two": f"v{number % 2}", "few": number % 9 if number % 5 else None, "real": number / 8}
+            values["tags"] = [f"t{item}" for item in range(number % 4)]
+            values["body"] = text(r)
+            docs.append((key(number), values, r.vectors()))
+        return docs
+
+    r.step("zvecctl")
+    r._do("create")
+    r.insert(many(0, 5000))
+    r.flush()
+    for first in range(5000, 5240, 20):
+        r.insert(many(first, 20))
+        r.delete([key(first - 1)])
+        r.flush()
+    r.end()
+    r.step("zvec")
+    r.insert(many(6000, 100))
+    r.optimize()
+    r.end()
+    r.step("zvecctl")
+    r.insert(many(7000, 50))
+    r.delete([key(number) for number in range(0, 4000, 9)])
+    r.flush()
+    r.end()
+    r.step("zvec")
+    r.optimize()
+    r.end()
+
+
 # ---------------------------------------------------------------------------------------------------------------
 # Collections that are there already
 
+# Without what zvec 0.8.0 cannot open: blocks of 0.1.0 with dense vectors, COSINE with INT8 of 0.1.0 to 0.2.0.
 OLD = [
-    "good/0.1.0_small_killed",
-    "good/0.1.1_flat_qint8_flushed",
+    "samples/0.1.0_crash",
     "good/0.1.1_small_killed",
-    "good/0.2.0_hnsw_qint8_optimized",
     "good/0.2.0_small_killed",
     "good/0.2.1_ivf_fp32_optimized",
     "good/0.2.1_small_flushed",
