@@ -8,7 +8,7 @@ import math
 
 import numpy as np
 
-EVERYTHING = 1000
+EVERYTHING = 10_000
 TOP = 10
 # Largest accepted error of a score, relative to the scores' scale; the metrics sum in FP32, or FP16 vectors.
 NEAR = {"VECTOR_FP16": 2e-3, "SPARSE_VECTOR_FP16": 2e-3}

@@ -525,7 +525,7 @@ def large(r):
         field("tags", "ARRAY_STRING", True, invert()),
         field("body", "STRING", True, fts()),
     ]
-    r.create(fields, [vector("dense", "VECTOR_FP32", 256, "FLAT", "L2", quantize="INT8")])
+    r.create(fields, [vector("dense", "VECTOR_FP32", 128, "FLAT", "L2", quantize="INT8")])
     r.recall = {"dense": 0.8}
     r.text_queries = {"body": TEXTS}
 
@@ -540,9 +540,9 @@ def large(r):
 
     r.step("zvecctl")
     r._do("create")
-    r.insert(many(0, 5000))
+    r.insert(many(0, 4300))
     r.flush()
-    for first in range(5000, 5240, 20):
+    for first in range(4300, 4540, 20):
         r.insert(many(first, 20))
         r.delete([key(first - 1)])
         r.flush()
