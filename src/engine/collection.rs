@@ -36,6 +36,8 @@ pub struct Collection {
     pub(super) retired: Option<SegmentMeta>,
     pub(super) wal: WalWriter,
     pub(super) next_doc_id: u64,
+    /// Live documents.
+    pub(super) live: u64,
     pub(super) next_segment_id: u32,
     /// Files of the writing segment that a crash left, made from what the log holds: removed once that is published.
     pub(super) residue: Vec<PathBuf>,
@@ -69,12 +71,7 @@ impl Collection {
 
     /// Live documents, those in the open block included.
     pub fn len(&self) -> u64 {
-        let version = self.versions.current();
-        let published: u64 = crate::inspect::segments_of(&version.manifest)
-            .iter()
-            .map(|segment| crate::format::manifest::row_count(segment.meta))
-            .sum();
-        (published + self.segment.block.rows()).saturating_sub(self.deletes.len())
+        self.live
     }
 
     /// Whether there is no live document.

@@ -24,19 +24,16 @@ impl Deletes {
         Self { published: Arc::new(ids.clone()), ids, suffix, changed: false }
     }
 
-    /// Marks a document.
-    pub fn insert(&mut self, doc_id: u64) {
-        self.changed |= self.ids.insert(doc_id);
+    /// Marks a document; whether it was not marked yet.
+    pub fn insert(&mut self, doc_id: u64) -> bool {
+        let new = self.ids.insert(doc_id);
+        self.changed |= new;
+        new
     }
 
     /// Whether a document is marked.
     pub fn contains(&self, doc_id: u64) -> bool {
         self.ids.contains(doc_id)
-    }
-
-    /// Number of marked documents.
-    pub fn len(&self) -> u64 {
-        self.ids.len()
     }
 
     /// Whether documents have been marked since the last snapshot.

@@ -79,7 +79,9 @@ impl Collection {
             let next = self.free_segment_id()?;
             let segment = WritingSegment::create(&self.files, &self.root, &self.schema, next)?;
             self.next_segment_id = next.saturating_add(1);
-            manifest.persisted_segment_metas.push(self.segment.meta.clone());
+            let (persisted, old) = self.segment.persisted_meta(&self.files, &self.root)?;
+            manifest.persisted_segment_metas.push(persisted);
+            self.stale.extend(old);
             self.segment = segment;
         } else {
             self.segment.begin_block(&self.schema);

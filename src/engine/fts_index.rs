@@ -1,12 +1,13 @@
-//! The full-text index of the writing segment: rows of the open block in memory, those before in a RocksDB directory. It is never sealed, as
-//! the scalar index.
+//! The full-text index of the writing segment: rows of the open block in memory, those before in a RocksDB directory.
+//!
+//! When the segment is persisted a sealed one takes its place, in a directory of its own: `optimize` of zvec merges no other.
 
 use std::path::{Path, PathBuf};
 
 use crate::format::{
     fts::{
-        Family, FtsBuilder, Posting, StatKey, TextColumn, Totals, decode, decode_row, decode_stat, families, surplus,
-        tokenize::Tokenizer,
+        Family, FtsBuilder, Lengths, Posting, Sealer, StatKey, TextColumn, Totals, decode, decode_row, decode_stat,
+        families, sealed_families, surplus, tokenize::Tokenizer,
     },
     inverted::EntryKind,
     schema_file,
@@ -18,6 +19,9 @@ use super::{
     files::{Files, remove_tree},
     rocks::{RocksStore, full_text_index},
 };
+
+/// Bytes that a sealed index may collect in memory while it is written.
+const MOST_UNWRITTEN: usize = 32 << 20;
 
 /// The index of all FTS columns of a segment.
 pub struct FtsIndex {
@@ -124,6 +128,50 @@ impl FtsIndex {
         Ok(rows)
     }
 
+    /// Writes what this index holds on disk as a sealed one into the new directory `path`; durable but for its name. zvec merges segments whose
+    /// indexes are sealed only, and this one stays as it is: a crash leaves the segment open.
+    pub fn seal(&self, files: &Files, path: &Path) -> Result<(), EngineError> {
+        let names: Vec<String> = sealed_families(self.columns.iter().map(|column| column.name.as_str()))
+            .map(|family| family.to_string())
+            .collect();
+        let made: Vec<&[u8]> = names.iter().map(|name| name.as_bytes()).filter(|name| *name != b"default").collect();
+        let mut sealed = RocksStore::create(files.fs().clone(), path, &made, full_text_index)?;
+        for name in &names {
+            match Family::parse(name) {
+                Family::Default => {}
+                Family::Postings(column) => self.seal_postings(&mut sealed, column)?,
+                _ => {
+                    for entry in self.store.scan(name.as_bytes())? {
+                        let (key, value) = entry?;
+                        put(&mut sealed, name, &key, &value)?;
+                    }
+                }
+            }
+        }
+        sealed.flush().map(drop)
+    }
+
+    fn seal_postings(&self, sealed: &mut RocksStore, name: &str) -> Result<(), EngineError> {
+        let failed = |error| EngineError::format(&self.path, error);
+        let totals = self.columns.iter().find(|column| column.name == name).map(|column| column.totals);
+        let mut lengths = Lengths::default();
+        for entry in self.store.scan(Family::DocumentLength(name).to_string().as_bytes())? {
+            let (key, value) = entry?;
+            lengths.add(&key, &value).map_err(failed)?;
+        }
+        let mut sealer = Sealer::new(&lengths, totals.unwrap_or_default());
+        for entry in self.store.scan(Family::TermFrequency(name).to_string().as_bytes())? {
+            let (key, value) = entry?;
+            for posting in sealer.add(&key, &value).map_err(failed)? {
+                put(sealed, name, &posting.key, &posting.value)?;
+            }
+        }
+        for posting in sealer.finish() {
+            put(sealed, name, &posting.key, &posting.value)?;
+        }
+        Ok(())
+    }
+
     /// Writes the rows in memory; all durable when this returns.
     pub fn flush(&mut self) -> Result<(), EngineError> {
         if self.builder.last_row().is_none() {
@@ -145,6 +193,15 @@ impl FtsIndex {
         self.builder = FtsBuilder::new(self.columns.clone()).map_err(|error| EngineError::format(&self.path, error))?;
         Ok(())
     }
+}
+
+/// Adds an entry, and writes what has been added when that is much.
+fn put(store: &mut RocksStore, family: &str, key: &[u8], value: &[u8]) -> Result<(), EngineError> {
+    store.put(family.as_bytes(), key, value)?;
+    if store.memory_size() >= MOST_UNWRITTEN {
+        store.flush()?;
+    }
+    Ok(())
 }
 
 /// Totals of a column over the published rows. Rows beyond, of a flush that a crash interrupted, are taken off: they come again.

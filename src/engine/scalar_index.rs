@@ -1,6 +1,6 @@
 //! The scalar inverted index of the writing segment: rows of the open block in memory, those before in a RocksDB directory.
 //!
-//! It is never sealed: zvec answers the same from an index without seal, and a crash between sealing and the next manifest is what makes
+//! It is never sealed: zvec answers the same from a scalar index without seal, and a crash between sealing and the next manifest is what makes
 //! zvec 0.8.0 refuse inserts.
 
 use std::path::PathBuf;

@@ -186,6 +186,31 @@ impl WritingSegment {
         Ok(())
     }
 
+    /// Its entry once it is persisted. A full-text index is sealed for that, in a directory of its own, durable but for its name; the old one's
+    /// path is returned: superfluous once the entry is in force.
+    pub fn persisted_meta(
+        &mut self,
+        files: &Files,
+        root: &Path,
+    ) -> Result<(SegmentMeta, Option<PathBuf>), EngineError> {
+        let mut meta = self.meta.clone();
+        let Some(index) = &self.fts_index else { return Ok((meta, None)) };
+        if index.is_sealed()? {
+            return Ok((meta, None));
+        }
+        let id = self.id();
+        let listed = meta.persisted_blocks.iter_mut();
+        let Some(entry) = listed.into_iter().find(|block| block.block_type == BlockType::FtsIndex as i32) else {
+            return Ok((meta, None));
+        };
+        let old = block_path(id, entry, true).map(|path| root.join(path));
+        entry.block_id = self.next_block;
+        self.next_block += 1;
+        index.seal(files, &root.join(block_path(id, entry, true).unwrap_or_default()))?;
+        files.sync_dir(&root.join(segment_dir(id)))?;
+        Ok((meta, old))
+    }
+
     /// Begins the next block. It gets an id of its own even if the last one had no rows: a log that a crash leaves behind must not be
     /// taken for the new one.
     pub fn begin_block(&mut self, schema: &Schema) {

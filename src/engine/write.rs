@@ -188,8 +188,8 @@ impl Collection {
     /// Puts one logged operation into memory.
     pub(super) fn apply(&mut self, op: Op, doc: Doc, replaces: Option<u64>, offset: u64) -> Result<(), EngineError> {
         let pk = doc.pk.as_slice();
-        if let Some(old) = replaces {
-            self.deletes.insert(old);
+        if replaces.is_some_and(|old| self.deletes.insert(old)) {
+            self.live = self.live.saturating_sub(1);
         }
         if op == Op::Delete {
             return if pk.is_empty() { Ok(()) } else { self.id_map.delete(pk) };
@@ -207,6 +207,7 @@ impl Collection {
         let values = doc.values.into_iter().map(|value| value.unwrap_or(Value::Null)).collect();
         self.segment.add(&context, doc_id, &doc.pk, values, offset)?;
         self.next_doc_id += 1;
+        self.live += 1;
         Ok(())
     }
 

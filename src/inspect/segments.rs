@@ -8,7 +8,7 @@ use serde_json::{Map, Value as Json, json};
 use crate::{
     format::{
         forward::{DOC_ID_COLUMN, ForwardFile},
-        manifest::proto::{BlockMeta, BlockType},
+        manifest::proto::{BlockMeta, BlockType, SegmentMeta},
         proxima::VectorFile,
         rocks::Db,
     },
@@ -74,6 +74,26 @@ pub fn missing_directory(view: &View, segment: SegmentRef<'_>) -> Option<Finding
     let finding = Finding::error("segment.missing-directory", detail).at(&dir).segment(segment.id());
     let loss = if documents > 0 { Loss::Certain } else { Loss::None };
     Some(finding.loses(loss, Some(documents)))
+}
+
+/// Rows of a segment's blocks that are not among `deleted`. Of a block whose document ids fill their range, the delete set alone tells; of others, as a
+/// compaction or a recovery by zvec leaves them, the id column is read.
+pub fn live_rows(view: &View, segment: SegmentRef<'_>, deleted: &RoaringTreemap, findings: &Findings) -> u64 {
+    let mut live = 0u64;
+    for block in segment.row_blocks() {
+        let documents = u64::from(block.doc_count);
+        let full = block.max_doc_id.checked_sub(block.min_doc_id).is_some_and(|width| width + 1 == documents);
+        let dead = if full {
+            let below = block.min_doc_id.checked_sub(1).map_or(0, |id| deleted.rank(id));
+            deleted.rank(block.max_doc_id) - below
+        } else {
+            let only = SegmentMeta { persisted_blocks: vec![block.clone()], ..segment.meta.clone() };
+            let alone = SegmentRef { meta: &only, ..segment };
+            Ids::read(view, alone, Some(deleted), findings).deleted
+        };
+        live = live.saturating_add(documents.saturating_sub(dead));
+    }
+    live
 }
 
 /// Directories that look like segments and that the manifest does not list.

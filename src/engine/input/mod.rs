@@ -11,7 +11,7 @@
 //! .jsonl, .ndjson, .json            else                    JSON lines
 //! ```
 //!
-//! What a document looks like is described in [`json_lines`] and [`columns`].
+//! What a document looks like is described in `json_lines.rs` and `columns/mod.rs`.
 
 mod arrow;
 mod columns;

@@ -24,7 +24,7 @@ use std::{
 use roaring::RoaringTreemap;
 
 use crate::{
-    format::manifest::Manifest,
+    format::manifest::{Manifest, proto::SegmentMeta},
     inspect::{
         self, Findings, InspectError, SegmentRef, Tree, View,
         deleted::Deleted,
@@ -128,7 +128,7 @@ impl Opener {
         let ids = self.delete_snapshot(&view, &manifest)?;
         let tree = Tree::walk(self.files.fs().as_ref(), &self.root);
         self.persisted_segments(&view, &tree, &manifest)?;
-        let (segment, retired) = self.writing_segment(&view, &tree, &manifest, &schema)?;
+        let (segment, retired, stale) = self.writing_segment(&view, &tree, &manifest, &schema)?;
         let version = Version {
             name: version_name,
             manifest: Arc::new(manifest.clone()),
@@ -136,6 +136,10 @@ impl Opener {
             id_map: id_map.snapshot(),
         };
         let wal = WalWriter::new(self.files.clone(), self.root.join(segment.wal_path()));
+        let live = segments_of(&manifest)
+            .into_iter()
+            .map(|listed| segments::live_rows(&view, listed, &ids, &self.findings))
+            .sum();
         let mut collection = Collection {
             files: self.files.clone(),
             root: self.root.clone(),
@@ -146,12 +150,13 @@ impl Opener {
             id_map,
             deletes: Deletes::new(ids, manifest.delete_snapshot_path_suffix),
             next_doc_id: inspect::first_id(&manifest),
+            live,
             next_segment_id: manifest.next_segment_id,
             segment,
             retired,
             wal,
             residue: residue(&tree, &manifest).into_iter().map(|path| self.root.join(path)).collect(),
-            stale: Vec::new(),
+            stale: stale.into_iter().collect(),
             broken: None,
             _lock: lock,
         };
@@ -306,7 +311,7 @@ impl Opener {
         tree: &Tree,
         manifest: &Manifest,
         schema: &Schema,
-    ) -> Result<(WritingSegment, Option<crate::format::manifest::proto::SegmentMeta>), EngineError> {
+    ) -> Result<(WritingSegment, Option<SegmentMeta>, Option<PathBuf>), EngineError> {
         let meta = manifest.writing_segment_meta.as_ref().ok_or_else(|| {
             damaged(Finding::error("manifest.incomplete", "the manifest names no writing segment"), MEND)
         })?;
@@ -314,12 +319,13 @@ impl Opener {
         if let Some(segment) = listed {
             self.check_blocks(view, tree, segment)?;
         }
-        let segment = WritingSegment::open(&self.files, &self.root, schema, meta)?;
+        let mut segment = WritingSegment::open(&self.files, &self.root, schema, meta)?;
         if !segment.is_sealed()? {
             let detail = format!("segment {}: {} rows, open block {}", segment.id(), segment.rows(), segment.block.id);
             self.step("ok", detail);
-            return Ok((segment, None));
+            return Ok((segment, None, None));
         }
+        let (persisted, old) = segment.persisted_meta(&self.files, &self.root)?;
         let mut id = manifest.next_segment_id.max(segment.id() + 1);
         while self.files.fs().metadata(&self.root.join(segment_dir(id))).is_ok() {
             id += 1;
@@ -331,7 +337,7 @@ impl Opener {
             segment.id()
         );
         self.step("changed", detail);
-        Ok((new, Some(segment.meta)))
+        Ok((new, Some(persisted), old))
     }
 
     fn segment_ids(

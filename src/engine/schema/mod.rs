@@ -1,6 +1,6 @@
 //! A collection's schema as the engine works with it: typed, in the order of the manifest's field list.
 //!
-//! [`Schema::create`] holds a new schema against the rules of zvec 0.8.0 ([`rules`]); [`Schema::load`] takes what any release wrote
+//! [`Schema::create`] holds a new schema against the rules of zvec 0.8.0; [`Schema::load`] takes what any release wrote
 //! into a manifest. [`Schema::writable`] tells whether this engine can write what the schema asks for.
 
 mod fts_rules;

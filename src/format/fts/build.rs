@@ -286,3 +286,6 @@ fn entry(key: Vec<u8>, value: Vec<u8>, kind: EntryKind) -> IndexEntry {
 fn wrong(detail: String) -> FormatError {
     FormatError::malformed("fts.wrong-value", 0, detail)
 }
+
+#[cfg(test)]
+mod tests;

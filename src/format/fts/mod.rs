@@ -20,17 +20,23 @@
 //! Sealing packs term frequencies and document lengths into the postings and drops `$TF`, `$MAX_TF` and `$DOC_LEN`;
 //! positions and statistics stay. A null text has no entry anywhere; an empty text has a length of 0.
 
+mod bm25;
 mod build;
 mod family;
+mod pack;
 mod packed;
 mod posting;
+mod seal;
 pub mod tokenize;
 mod values;
 
+pub use bm25::Bm25;
 pub use build::{FtsBuilder, TextColumn, Totals, families, surplus};
 pub use family::{Family, StatKey};
+pub use pack::{PackedRow, pack};
 pub use packed::{Block, MAGIC, PackedPosting};
 pub use posting::{Posting, decode, merge, union};
+pub use seal::{Lengths, Sealer, sealed_families};
 pub use values::{
     RowKey, decode_count, decode_positions, decode_row, decode_stat, encode_count, encode_positions, encode_row,
     encode_stat, merge_max,

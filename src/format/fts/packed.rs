@@ -22,10 +22,10 @@ use crate::format::{FormatError, Result};
 
 /// First four bytes of a packed posting, as a little-endian number.
 pub const MAGIC: u32 = 0x4250_4B44;
-const VERSION: u32 = 1;
-const FULL: usize = 128;
-const HEADER: u64 = 16;
-const TABLE_ENTRY: u64 = 12;
+pub(super) const VERSION: u32 = 1;
+pub(super) const FULL: usize = 128;
+pub(super) const HEADER: u64 = 16;
+pub(super) const TABLE_ENTRY: u64 = 12;
 
 /// A decoded packed posting and everything that was wrong with it. The three lists run in parallel.
 #[derive(Debug, Clone, Default)]
@@ -223,7 +223,7 @@ impl PackedPosting {
 }
 
 /// Blocks begin at multiples of 16.
-fn aligned(end: usize) -> usize {
+pub(super) fn aligned(end: usize) -> usize {
     end.checked_next_multiple_of(16).unwrap_or(end)
 }
 

@@ -1,17 +1,21 @@
 //! What happens to tokens behind the tokenizer.
 
+use serde_json::{Map, Value};
 use unicode_normalization::char::decompose_compatible;
 
-use super::unicode::{Category, category};
-use super::{Token, bad, unsupported};
+use super::stem::Stem;
+use super::unicode::{Category, category, chars};
+use super::{Token, bad};
 use crate::format::Result;
 
 /// A token filter.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Filter {
-    /// A to Z become a to z; nothing else does.
+    /// Each character becomes its lower case, by itself: a sigma is never final.
     Lowercase,
-    /// Letters become ASCII where they can, marks go.
+    /// Each word becomes its stem, which may be empty.
+    Stemmer(Stem),
+    /// Each character becomes ASCII where it can, by itself: marks on their own stay.
     AsciiFolding,
 }
 
@@ -20,57 +24,83 @@ impl Filter {
     ///
     /// # Errors
     /// As for [`super::Tokenizer::new`].
-    pub fn new(name: &str) -> Result<Self> {
+    pub fn new(name: &str, extra: &Map<String, Value>) -> Result<Self> {
         match name {
             "lowercase" => Ok(Self::Lowercase),
             "ascii_folding" => Ok(Self::AsciiFolding),
-            "stemmer" => Err(unsupported("filter stemmer: its stems are not reproduced")),
+            "stemmer" => Stem::new(extra).map(Self::Stemmer),
             _ => Err(bad(format!("unknown token filter {name:?}"))),
         }
     }
 
-    /// The tokens behind the filter. One that nothing is left of is dropped; the others keep their positions.
+    /// The tokens behind the filter, as many as before.
     pub fn apply(self, mut tokens: Vec<Token>) -> Vec<Token> {
-        match self {
-            Self::Lowercase => tokens.iter_mut().for_each(|token| token.text.make_ascii_lowercase()),
-            Self::AsciiFolding => {
-                for token in tokens.iter_mut().filter(|token| !token.text.is_ascii()) {
-                    // What is not UTF-8 stays as it is.
-                    if let Ok(text) = std::str::from_utf8(&token.text) {
-                        token.text = fold(text).into_bytes();
+        for token in &mut tokens {
+            match self {
+                Self::Lowercase if token.text.is_ascii() => token.text.make_ascii_lowercase(),
+                Self::Lowercase => token.text = mapped(&token.text, lower),
+                // Words are UTF-8, unless the text was not.
+                Self::Stemmer(stem) => {
+                    if let Ok(word) = std::str::from_utf8(&token.text) {
+                        token.text = stem.apply(word).into_bytes();
                     }
                 }
-                tokens.retain(|token| !token.text.is_empty());
+                Self::AsciiFolding if token.text.is_ascii() => {}
+                Self::AsciiFolding => token.text = mapped(&token.text, fold),
             }
         }
         tokens
     }
 }
 
-/// Compatibility decomposition in Unicode 16 without marks, then [`ascii`].
-fn fold(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    let mut put = |char| match ascii(char) {
-        Some(letters) => out.push_str(letters),
-        None => out.push(char),
-    };
-    for char in text.chars() {
-        match category(char) {
-            Category::Mark => {}
-            // A later Unicode may decompose it.
-            Category::Unassigned => put(char),
-            _ => decompose_compatible(char, |part| {
-                if category(part) != Category::Mark {
-                    put(part);
-                }
-            }),
+/// Each character by `map`, which adds what stands for it; bytes that are not UTF-8 stay.
+fn mapped(text: &[u8], map: impl Fn(char, &mut String)) -> Vec<u8> {
+    let mut out = Vec::with_capacity(text.len());
+    let mut part = String::new();
+    for (char, start, end) in chars(text) {
+        match char {
+            Some(char) => {
+                part.clear();
+                map(char, &mut part);
+                out.extend_from_slice(part.as_bytes());
+            }
+            None => out.extend_from_slice(text.get(start..end).unwrap_or_default()),
         }
     }
     out
 }
 
-/// Letters and signs that have no decomposition but a look-alike.
-fn ascii(char: char) -> Option<&'static str> {
+/// The simple lower case of Unicode 16.
+fn lower(char: char, out: &mut String) {
+    match char {
+        // The full mapping, as Rust has it, adds a dot.
+        'İ' => out.push('i'),
+        _ if category(char) == Category::Unassigned => out.push(char),
+        _ => out.extend(char.to_lowercase()),
+    }
+}
+
+/// A look-alike, or the compatibility decomposition without marks if that is ASCII and not empty; else the character.
+fn fold(char: char, out: &mut String) {
+    if let Some(letters) = look_alike(char) {
+        out.push_str(letters);
+        return;
+    }
+    let before = out.len();
+    let mut is_ascii = category(char) != Category::Unassigned;
+    decompose_compatible(char, |part| match category(part) {
+        Category::Mark => {}
+        _ if part.is_ascii() => out.push(part),
+        _ => is_ascii = false,
+    });
+    if !is_ascii || out.len() == before {
+        out.truncate(before);
+        out.push(char);
+    }
+}
+
+/// ASCII for letters and signs that no decomposition leads to.
+fn look_alike(char: char) -> Option<&'static str> {
     Some(match char {
         'Æ' => "AE",
         'æ' => "ae",

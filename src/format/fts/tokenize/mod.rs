@@ -13,17 +13,22 @@
 //! |---|---|
 //! | `lowercase` | none |
 //! | `ascii_folding` | none |
-//! | `stemmer` | `stemmer_lang`; not reproduced |
+//! | `stemmer` | `stemmer_lang`, a Snowball language, default `english`; see `stem` for those that are reproduced |
 //!
 //! `extra_params` is a JSON object or empty. Keys that nothing asks for are ignored, `null` stands for the default.
 
 mod filter;
 mod ngram;
 mod standard;
+mod stem;
 mod unicode;
+
+use std::fmt;
 
 use filter::Filter;
 use ngram::Ngram;
+use serde::de::{MapAccess, Visitor};
+use serde::{Deserialize, Deserializer};
 use serde_json::{Map, Value};
 
 use crate::format::{FormatError, Result};
@@ -70,7 +75,7 @@ impl Tokenizer {
             "jieba" => return Err(unsupported("tokenizer jieba: its dictionary is not part of this program")),
             _ => return Err(bad(format!("unknown tokenizer {name:?}"))),
         };
-        let filters = filters.iter().map(|filter| Filter::new(filter.as_ref())).collect::<Result<_>>()?;
+        let filters = filters.iter().map(|filter| Filter::new(filter.as_ref(), &extra)).collect::<Result<_>>()?;
         Ok(Self { kind, filters })
     }
 
@@ -114,11 +119,49 @@ fn parse(text: &str) -> Result<Map<String, Value>> {
         return Ok(Map::new());
     }
     match serde_json::from_str(text) {
-        Ok(Value::Object(_)) if text.contains('\\') => Err(unsupported("extra_params with escapes")),
-        Ok(Value::Object(object)) => Ok(object),
-        Ok(_) => Err(bad(format!("extra_params is not a JSON object: {text}"))),
+        Ok(Extra::Members(_)) if text.contains('\\') => Err(unsupported("extra_params with escapes")),
+        Ok(Extra::Members(members)) => {
+            let mut object = Map::new();
+            for (key, value) in members {
+                // Map would take the last.
+                if object.contains_key(&key) {
+                    return Err(bad(format!("extra_params has {key:?} twice")));
+                }
+                object.insert(key, value);
+            }
+            Ok(object)
+        }
+        Ok(Extra::Other(_)) => Err(bad(format!("extra_params is not a JSON object: {text}"))),
         Err(error) => Err(unsupported(format!("extra_params is not valid JSON: {error}: {text}"))),
     }
+}
+
+/// A JSON text, with all members of an object, also those of the same name.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Extra {
+    Members(#[serde(deserialize_with = "members")] Vec<(String, Value)>),
+    Other(#[allow(dead_code, reason = "only that it is something else counts")] Value),
+}
+
+fn members<'de, D: Deserializer<'de>>(deserializer: D) -> std::result::Result<Vec<(String, Value)>, D::Error> {
+    struct Members;
+    impl<'de> Visitor<'de> for Members {
+        type Value = Vec<(String, Value)>;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("an object")
+        }
+
+        fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> std::result::Result<Self::Value, A::Error> {
+            let mut members = Vec::new();
+            while let Some(member) = map.next_entry()? {
+                members.push(member);
+            }
+            Ok(members)
+        }
+    }
+    deserializer.deserialize_map(Members)
 }
 
 /// A whole number; `None` if it is absent or null.

@@ -32,14 +32,15 @@ use crate::format::value::Value;
 /// What stands in `IndexVersion` unless another text is given; zvec does not read it.
 pub const VERSION_TEXT: &str = concat!("zvecctl ", env!("CARGO_PKG_VERSION"));
 
-/// How much room a file has beyond its content. zvec opens, queries and optimizes both.
+/// How much room a file has beyond its content. zvec opens and queries both.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Room {
     /// As zvec 0.8.0: a segment table of 1 MiB, feature segments of 4 MiB. Some MiB of zeros that take no place on disk if the sink
     /// does not write them.
     #[default]
     AsZvec,
-    /// A table of 64 KiB, which is enough for 5 GiB of vectors, and no unused pages behind the rows.
+    /// A table of 64 KiB, which is enough for 5 GiB of vectors, and no unused pages behind the rows. Not for a collection: merging segments,
+    /// zvec 0.8.0 copies the first FLAT file and appends the others' rows to it, and where a segment is cut short it loses rows or crashes.
     Compact,
 }
 
