@@ -105,13 +105,7 @@ fn run(steps: &[Step], max_docs: u64, trigger: Trigger, failure: Failure, landed
         }
     }
     drop(collection);
-    Result {
-        recording,
-        candidates: Some(candidates),
-        operations: faulty.operations(),
-        failed: faulty.failed(),
-        errors,
-    }
+    Result { recording, candidates: Some(candidates), operations: faulty.operations(), failed: faulty.failed(), errors }
 }
 
 /// The collection on a disk that works again.
@@ -121,8 +115,7 @@ fn holds(fs: &MemoryFs, candidates: &Candidates, what: &str) {
     let found = on_disk(shared.clone(), root);
     assert!(candidates.0.contains(&found), "{what}: {} documents, which no part of the work leaves", found.len());
     let opening = Collection::open(shared.clone(), root, open_options(&options(Sync::Batch)));
-    let mut collection =
-        opening.collection.unwrap_or_else(|error| panic!("{what}: {error}: {:#?}", opening.recovery));
+    let mut collection = opening.collection.unwrap_or_else(|error| panic!("{what}: {error}: {:#?}", opening.recovery));
     assert_eq!(collection.len(), found.len() as u64, "{what}");
     collection.flush().unwrap();
     drop(collection);
