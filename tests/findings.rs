@@ -10,14 +10,18 @@ use std::{
 };
 
 /// Literals that look like codes and name something else.
-const NO_CODES: [(&str, &str); 13] = [
+const NO_CODES: [(&str, &str); 17] = [
+    ("diskann.entrypoint", "segment of a vector file"),
     ("diskann.key", "segment of a vector file"),
     ("diskann.meta", "segment of a vector file"),
     ("diskann.vector", "segment of a vector file"),
     ("flat.features", "segment of a vector file"),
+    ("flat.keys", "segment of a vector file"),
     ("hc.keys", "segment of a vector file"),
+    ("ivf.centroid", "segment of a vector file"),
     ("ivf.mapping", "segment of a vector file"),
     ("ivf.offsets", "segment of a vector file"),
+    ("linear.keys", "segment of a vector file"),
     ("rocksdb.comparator", "property of a table"),
     ("rocksdb.compression", "property of a table"),
     ("rocksdb.index", "meta block of a table"),
