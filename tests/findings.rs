@@ -10,7 +10,8 @@ use std::{
 };
 
 /// Literals that look like codes and name something else.
-const NO_CODES: [(&str, &str); 17] = [
+const NO_CODES: [(&str, &str); 18] = [
+    ("moves.jsonl", "file in a quarantine"),
     ("diskann.entrypoint", "segment of a vector file"),
     ("diskann.key", "segment of a vector file"),
     ("diskann.meta", "segment of a vector file"),
