@@ -30,6 +30,8 @@ use zvecctl::{
         idmap::IdMap,
         old_ids, segments_of,
     },
+    report::Severity,
+    verify::{Context, Level, rows},
     vfs::RealFs,
 };
 
@@ -211,4 +213,32 @@ fn an_update_of_a_lost_record_deletes_no_other_document() {
     fs::write(&story.log, [&bytes[..64], &bytes[72 + length..]].concat()).unwrap();
     let keys = |ids: &Ids| ids.keys().cloned().collect::<Vec<_>>();
     assert_eq!(keys(&live(&story.fixture.path())), keys(&story.ids));
+}
+
+/// Codes of the errors that a check of rows, ids and log finds, but for those about the records' missing fields.
+fn errors(path: &Path) -> Vec<(String, Option<u64>)> {
+    let view = view(path);
+    let (_, manifest) = view.manifest().unwrap();
+    let ctx = Context::new(&view, manifest, Level::Contents);
+    let shared = rows::Shared::open(&ctx);
+    segments_of(manifest).into_iter().for_each(|segment| rows::check_segment(&ctx, segment, &shared));
+    rows::check_collection(&ctx, shared);
+    let found = ctx.findings.list().into_iter().filter(|finding| finding.severity == Severity::Error);
+    found
+        .map(|finding| (finding.code, finding.documents_at_risk))
+        .filter(|(code, _)| code != "wal.null-value")
+        .collect()
+}
+
+/// Keys that the log upserts first, and that the id map has seen: zvec 0.8.0 would delete these documents.
+#[test]
+fn upserts_that_zvec_would_lose_are_told_and_nothing_else_is() {
+    let story = Story::tell(STORY);
+    // After so many records that many more keys: 12, 10, new_1, 11, new_2, 15. Of new_2 nothing is left but its deletion.
+    for (seen, at_risk) in [(0, 0), (1, 1), (2, 1), (3, 2), (4, 3), (7, 4), (8, 5), (9, 4), (10, 5), (17, 5)] {
+        story.ahead(seen);
+        let expected: Vec<_> =
+            (at_risk > 0).then(|| ("wal.upserts-at-risk".to_owned(), Some(at_risk))).into_iter().collect();
+        assert_eq!(errors(&story.fixture.path()), expected, "with an id map that has seen {seen} records");
+    }
 }

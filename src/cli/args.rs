@@ -11,6 +11,7 @@ use super::{
     deleted::DeletedCommand,
     demo::DemoArgs,
     docs::DocsCommand,
+    explain::ExplainArgs,
     export::ExportArgs,
     files::FilesCommand,
     idmap::IdmapCommand,
@@ -20,7 +21,9 @@ use super::{
     output::{Color, Format},
     recover::RecoverArgs,
     schema::SchemaCommand,
+    seal::SealArgs,
     segments::SegmentsCommand,
+    verify::VerifyArgs,
     wal::WalCommand,
 };
 
@@ -100,6 +103,14 @@ pub enum Command {
     Recover(RecoverArgs),
     /// A tour: create, ingest, die before the flush, recover, look
     Demo(DemoArgs),
+    /// Check collections: every error that can be found, and what zvec would do with them
+    Verify(VerifyArgs),
+    /// Record a hash of every file beside the collection, so that `verify` finds every flipped bit
+    Seal(SealArgs),
+    /// Compute a digest of the live documents: the same for the same documents, however they are stored
+    Digest(CollectionArg),
+    /// Say what a code of a finding or an error means, and what to do about it
+    Explain(ExplainArgs),
     /// Print a shell completion script
     Completions(CompletionsArgs),
     /// Write man pages
@@ -138,13 +149,17 @@ impl Command {
             Self::Flush(args) => ("flush", Some(&args.path)),
             Self::Recover(args) => ("recover", Some(&args.collection.path)),
             Self::Demo(_) => ("demo", None),
+            Self::Verify(args) => ("verify", args.one_path()),
+            Self::Seal(args) => ("seal", Some(&args.collection.path)),
+            Self::Digest(args) => ("digest", Some(&args.path)),
+            Self::Explain(_) => ("explain", None),
             Self::Completions(_) => ("completions", None),
             Self::Man(_) => ("man", None),
         }
     }
 }
 
-fn seconds(text: &str) -> Result<std::time::Duration, String> {
+pub(super) fn seconds(text: &str) -> Result<std::time::Duration, String> {
     let seconds: f64 = text.parse().map_err(|_| "not a number of seconds".to_owned())?;
     std::time::Duration::try_from_secs_f64(seconds).map_err(|error| error.to_string())
 }

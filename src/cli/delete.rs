@@ -75,6 +75,9 @@ pub fn run(session: &mut Session, args: &DeleteArgs) -> Result<Exit, Failure> {
         false => Some(published(collection.flush()?)),
     };
     data.documents = collection.len();
+    if args.no_flush {
+        collection.close();
+    }
     let exit = match (interrupted, data.not_found_count) {
         (true, _) => Exit::Interrupted,
         (false, 0) => data.published.as_ref().map_or(Exit::Ok, Published::exit),

@@ -103,7 +103,7 @@ pub fn run(session: &mut Session, args: &ExportArgs) -> Result<Exit, Failure> {
 }
 
 /// Whether a file that need not exist yet would stand in or below a directory.
-fn lies_in(session: &Session, file: &Path, dir: &Path) -> bool {
+pub fn lies_in(session: &Session, file: &Path, dir: &Path) -> bool {
     let parent = file.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let (parent, dir) = (session.vfs().canonical(parent), session.vfs().canonical(dir));
     parent.is_ok_and(|parent| dir.is_ok_and(|dir| parent.starts_with(dir)))

@@ -6,8 +6,10 @@ mod create;
 mod delete;
 mod deleted;
 mod demo;
+mod digest;
 mod docs;
 mod error;
+mod explain;
 mod export;
 mod files;
 mod flush;
@@ -20,8 +22,10 @@ mod output;
 mod recover;
 mod schema;
 pub mod schemas;
+mod seal;
 mod segments;
 mod session;
+mod verify;
 mod wal;
 mod writing;
 
@@ -93,6 +97,10 @@ fn dispatch(session: &mut Session, command: &Command) -> Result<Exit, Failure> {
         Command::Flush(args) => flush::run(session, args),
         Command::Recover(args) => recover::run(session, args),
         Command::Demo(args) => demo::run(session, args),
+        Command::Verify(args) => verify::run(session, args),
+        Command::Seal(args) => seal::run(session, args),
+        Command::Digest(args) => digest::run(session, args),
+        Command::Explain(args) => explain::run(session, args),
         Command::Completions(args) => completions::run(session, args),
         Command::Man(args) => man::run(session, args),
     }

@@ -7,12 +7,16 @@ use crate::{
     format::schema_file::SchemaFile,
     report::{
         Envelope,
+        digest::DigestReport,
         documents::{DocsReport, Document, ExportSummary},
         engine::{Created, DeleteReport, DemoReport, FlushReport, IngestReport, RecoverReport},
+        explain::Explanation,
         files::FileList,
         idmap::{DeletedReport, IdMapReport},
         manifest::{ManifestDiff, ManifestDump, ManifestList},
+        seal::{SealFile, SealReport},
         segments::{SegmentDetail, SegmentList},
+        verify::VerifyReport,
         wal::{WalList, WalRecordLine},
     },
 };
@@ -40,6 +44,11 @@ pub fn all() -> Vec<(String, Value)> {
         schema::<Envelope<FlushReport>>("flush"),
         schema::<Envelope<RecoverReport>>("recover"),
         schema::<Envelope<DemoReport>>("demo"),
+        schema::<Envelope<VerifyReport>>("verify"),
+        schema::<Envelope<DigestReport>>("digest"),
+        schema::<Envelope<SealReport>>("seal"),
+        schema::<SealFile>("seal-file"),
+        schema::<Envelope<Explanation>>("explain"),
         schema::<Document>("document"),
         schema::<SchemaFile>("schema-file"),
         // A command that could not do its work prints this one, whichever command it is.

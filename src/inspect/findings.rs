@@ -83,6 +83,11 @@ impl Findings {
         findings.into_iter().for_each(|finding| self.add(finding));
     }
 
+    /// Whether an error is among them.
+    pub fn any_error(&self) -> bool {
+        self.collected().list.iter().any(|finding| finding.severity == crate::report::Severity::Error)
+    }
+
     /// Everything so far.
     pub fn list(&self) -> Vec<Finding> {
         let collected = self.collected();

@@ -4,6 +4,7 @@
 //! shown, what cannot is a [`Finding`](crate::report::Finding) that names file, offset and the documents at risk.
 
 pub mod deleted;
+pub mod digest;
 pub mod documents;
 mod error;
 pub mod files;

@@ -238,6 +238,11 @@ impl Overlay {
         self.added.len() as u64
     }
 
+    /// The document id of a record that adds a document, by the record's index.
+    pub fn added(&self, index: u64) -> Option<u64> {
+        self.added.get(&index).copied()
+    }
+
     /// Whether the log adds no document.
     pub fn is_empty(&self) -> bool {
         self.added.is_empty()

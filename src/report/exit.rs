@@ -55,13 +55,20 @@ impl Exit {
         }
     }
 
-    fn gravity(self) -> u8 {
+    /// Which of several results decides: the one with the highest number.
+    pub fn gravity(self) -> u8 {
         match self {
+            Self::Ok => 0,
+            Self::Warnings => 1,
             Self::Newer => 2,
-            Self::Corrupt => 3,
-            Self::Io => 4,
-            Self::DataLost => 5,
-            other => other.code().min(1),
+            // Nothing is known of a collection that could not be looked at; of several, damage in another is the graver news.
+            Self::Locked => 3,
+            Self::NotACollection => 4,
+            Self::Corrupt => 5,
+            Self::Io => 6,
+            Self::DataLost => 7,
+            Self::Usage | Self::Refused | Self::Bug => 8,
+            Self::Interrupted => 9,
         }
     }
 }

@@ -3,15 +3,20 @@
 //! Everything that `zvecctl` prints for machines is one of these types, serialized. Their JSON Schemas are kept in
 //! `docs/schemas/`; a test compares, so a change of the contract is a visible diff.
 
+pub mod digest;
 pub mod documents;
 pub mod engine;
 mod envelope;
 mod exit;
+pub mod explain;
 pub mod files;
 mod finding;
 pub mod idmap;
 pub mod manifest;
+pub mod outlook;
+pub mod seal;
 pub mod segments;
+pub mod verify;
 pub mod wal;
 
 pub use envelope::{Envelope, ErrorReport, schema_id};

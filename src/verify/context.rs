@@ -18,6 +18,17 @@ pub enum Level {
     Contents,
 }
 
+impl Level {
+    /// The level as it is typed.
+    pub fn number(self) -> u8 {
+        match self {
+            Self::Files => 1,
+            Self::Structures => 2,
+            Self::Contents => 3,
+        }
+    }
+}
+
 /// What every checker is given. Threads share it.
 pub struct Context<'a> {
     /// The collection.

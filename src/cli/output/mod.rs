@@ -9,6 +9,7 @@ mod progress;
 mod render;
 mod render_engine;
 mod stream;
+mod verified;
 
 use std::io::{self, BufWriter, IsTerminal, Write};
 

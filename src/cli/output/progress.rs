@@ -43,6 +43,12 @@ impl Progress {
         self.0.set_position(units);
     }
 
+    /// Counts `units` as done, of `total` in all.
+    pub fn set(&self, units: u64, total: u64) {
+        self.0.set_length(total);
+        self.0.set_position(units.min(total));
+    }
+
     /// Counts `units` more as done.
     pub fn add(&self, units: u64) {
         self.0.inc(units);

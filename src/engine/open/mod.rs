@@ -11,9 +11,9 @@
 mod log;
 mod mend;
 mod replay;
+mod sweep;
 
 use std::{
-    collections::HashMap,
     io,
     path::{Path, PathBuf},
     sync::Arc,
@@ -30,7 +30,7 @@ use crate::{
         deleted::Deleted,
         lock::LOCK,
         manifests::ManifestState,
-        names::{NameKind, classify, segment_dir, segment_id},
+        names::{segment_dir, segment_id},
         segments, segments_of,
     },
     report::{
@@ -155,12 +155,13 @@ impl Opener {
             segment,
             retired,
             wal,
-            residue: residue(&tree, &manifest).into_iter().map(|path| self.root.join(path)).collect(),
+            residue: Vec::new(),
             stale: stale.into_iter().collect(),
             broken: None,
             _lock: lock,
         };
-        self.replay(&view, &manifest, &mut collection)?;
+        let lossy = self.replay(&view, &manifest, &mut collection)?;
+        self.sweep(&tree, &manifest, version_name, lossy, &mut collection)?;
         self.segment_ids(&tree, &manifest, &mut collection)?;
         Ok(collection)
     }
@@ -367,26 +368,4 @@ impl Opener {
 
 fn damaged(finding: Finding, hint: &'static str) -> EngineError {
     EngineError::Damaged { finding: Box::new(finding), hint }
-}
-
-/// What a crash left of the block that was being written: made from what the log holds, and superfluous once that is published.
-fn residue(tree: &Tree, manifest: &Manifest) -> Vec<PathBuf> {
-    let Some(writing) = &manifest.writing_segment_meta else { return Vec::new() };
-    let first = writing.writing_forward_block.as_ref().map_or(u32::MAX, |block| block.block_id);
-    let listed: Vec<u32> = writing.persisted_blocks.iter().map(|block| block.block_id).collect();
-    let ids: HashMap<&Path, u32> = tree
-        .entries
-        .iter()
-        .filter(|entry| entry.file_type == FileType::File && entry.path.starts_with(segment_dir(writing.segment_id)))
-        .filter(|entry| {
-            matches!(classify(&entry.path).0, NameKind::Forward | NameKind::Vector | NameKind::QuantizedVector)
-        })
-        .filter_map(|entry| {
-            let stem = entry.path.file_stem()?.to_str()?;
-            Some((entry.path.as_path(), stem.rsplit('.').next()?.parse().ok()?))
-        })
-        .collect();
-    // The forward file of the writing block has the name that the next flush writes to.
-    let left = ids.into_iter().filter(|(_, id)| *id > first && !listed.contains(id));
-    left.map(|(path, _)| path.to_owned()).collect()
 }

@@ -348,6 +348,20 @@ impl Encoding {
         Ok(Vector { value, norm, exact, rotated: self.rotated })
     }
 
+    /// The components of a dense element as searches compare them: under COSINE those of the unit vector, rotated ones after a rotation.
+    pub fn components(&self, element: &[u8]) -> Option<Vec<f32>> {
+        let parts = self.split(element, 0).ok().filter(|_| !self.sparse)?;
+        let integer = |values: Vec<i8>| values.into_iter().map(f32::from).collect();
+        Some(match self.codec {
+            Codec::Plain(DataType::Fp32) => words(parts.codes).map(f32::from_le_bytes).collect(),
+            Codec::Plain(DataType::Fp16) => halves(parts.codes).map(f16::to_f32).collect(),
+            Codec::Plain(DataType::Int8) => integer(parts.codes.iter().map(|&code| code as i8).collect()),
+            Codec::Plain(DataType::Int4) => integer(nibbles(parts.codes).map(signed).take(self.dimension).collect()),
+            Codec::Plain(_) => return None,
+            _ => self.stored(&parts),
+        })
+    }
+
     /// What `element` stores twice. An element of zeros (a null vector) has nothing to check and gives the default.
     pub fn redundancy(&self, element: &[u8], offset: u64) -> Result<Redundancy> {
         if self.sparse || element.iter().all(|&byte| byte == 0) {
@@ -394,7 +408,8 @@ impl Encoding {
         Ok(found)
     }
 
-    fn split<'a>(&self, element: &'a [u8], offset: u64) -> Result<Parts<'a>> {
+    /// Codes, words and norm of an element.
+    pub(super) fn split<'a>(&self, element: &'a [u8], offset: u64) -> Result<Parts<'a>> {
         let cut = || {
             let detail = format!("element of {} bytes, {} expected", element.len(), self.element_size);
             FormatError::truncated("index-meta.element-cut", offset, detail)
@@ -408,9 +423,21 @@ impl Encoding {
     }
 
     fn floats(&self, parts: &Parts) -> Vec<f32> {
-        let Parts { codes, words, norm } = *parts;
+        let mut values = self.stored(parts);
+        if let Some(norm) = parts.norm {
+            values.iter_mut().for_each(|value| *value *= norm);
+        }
+        if let Some(rotation) = &self.rotation {
+            rotation.invert(&mut values);
+        }
+        values
+    }
+
+    /// The components as they are stored: under COSINE those of the unit vector, after a rotation rotated ones.
+    pub(super) fn stored(&self, parts: &Parts) -> Vec<f32> {
+        let Parts { codes, words, .. } = *parts;
         let word = |index: usize| words.as_chunks().0.get(index).map_or(0.0, |word| f32::from_le_bytes(*word));
-        let mut values: Vec<f32> = match self.codec {
+        match self.codec {
             Codec::Plain(_) => self::words(codes).map(f32::from_le_bytes).collect(),
             Codec::Half => halves(codes).map(f16::to_f32).collect(),
             Codec::Byte => codes.iter().map(|&code| f32::from(code)).collect(),
@@ -434,21 +461,19 @@ impl Encoding {
                 let step = range / 15.0;
                 nibbles(codes).map(|code| minimum + f32::from(code) * step).take(self.dimension).collect()
             }
-        };
-        if let Some(norm) = norm {
-            values.iter_mut().for_each(|value| *value *= norm);
         }
-        if let Some(rotation) = &self.rotation {
-            rotation.invert(&mut values);
-        }
-        values
     }
 }
 
-struct Parts<'a> {
-    codes: &'a [u8],
-    words: &'a [u8],
-    norm: Option<f32>,
+/// An element taken apart.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Parts<'a> {
+    /// The components.
+    pub(super) codes: &'a [u8],
+    /// The words behind them.
+    pub(super) words: &'a [u8],
+    /// The norm of the original.
+    pub(super) norm: Option<f32>,
 }
 
 fn words<const N: usize>(bytes: &[u8]) -> impl Iterator<Item = [u8; N]> {

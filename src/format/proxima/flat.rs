@@ -226,6 +226,16 @@ impl Flat {
         self.block_size
     }
 
+    /// Bytes of an element.
+    pub fn element_size(&self) -> u64 {
+        self.element_size
+    }
+
+    /// Offset of block `block`, counted over all feature segments; [`Flat::block_size`] bytes are there.
+    pub fn block_offset(&self, block: u64) -> Result<u64> {
+        self.locate(block).map(|(start, _)| start)
+    }
+
     /// Key of row `row`.
     pub(super) fn key<S: Source + ?Sized>(&self, source: &S, row: u64, window: &mut Window) -> Result<u64> {
         let (block, end) = self.locate(row / BLOCK_ROWS)?;
@@ -358,8 +368,9 @@ fn index_meta<S: Source + ?Sized>(
     let outer = container.require("IndexMeta", "flat.missing-segment").and_then(|segment| {
         let bytes = container.read(source, segment, MAX_META, "index-meta.truncated")?;
         if bytes != inner_bytes {
-            let detail = "the segment IndexMeta differs from the copy in linear_meta";
-            faults.push(FormatError::malformed("flat.meta-differs", segment.offset, detail));
+            let first = bytes.iter().zip(inner_bytes).take_while(|(a, b)| a == b).count() as u64;
+            let detail = format!("the segment IndexMeta differs from the copy in linear_meta, from byte {first} on");
+            faults.push(FormatError::malformed("flat.meta-differs", segment.offset.saturating_add(first), detail));
         }
         IndexMeta::parse(&bytes, segment.offset)
     });

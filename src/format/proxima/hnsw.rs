@@ -300,6 +300,17 @@ impl Graph {
         Ok((key, place, offset))
     }
 
+    /// Offset and all bytes of node `node`; the caller has not changed [`GraphHeader::node_size`].
+    pub fn node_bytes<'r, S: Source + ?Sized>(
+        &self,
+        source: &S,
+        node: u64,
+        reader: &'r mut GraphReader,
+    ) -> Result<(u64, &'r [u8])> {
+        let (start, end) = self.locate(node)?;
+        Ok((start, reader.0.read(source, start, self.header.node_size.into(), end, CUT)?))
+    }
+
     /// Node `node` without its vector. `reader` keeps what was read ahead, for walks in order.
     pub fn node<S: Source + ?Sized>(&self, source: &S, node: u64, reader: &mut GraphReader) -> Result<Node> {
         let (start, end) = self.locate(node)?;
@@ -315,15 +326,15 @@ impl Graph {
         Ok(Node { offset: start, key, degree, neighbours })
     }
 
-    /// The distances of the neighbours of node `node`, in their order (Vamana).
-    pub fn distances<S: Source + ?Sized>(&self, source: &S, node: u64) -> Result<Vec<f32>> {
+    /// The distances of the neighbours of node `node`, in their order (Vamana); as many as a node can have neighbours.
+    pub fn distances<S: Source + ?Sized>(&self, source: &S, node: u64, reader: &mut GraphReader) -> Result<Vec<f32>> {
         let stride = 4 * u64::from(self.header.max_degree);
         let runs = Runs::new(stride, self.distance_chunks.iter().map(|segment| (segment.offset, segment.size)));
-        let (offset, _) = runs.locate(node).ok_or_else(|| {
+        let (offset, end) = runs.locate(node).ok_or_else(|| {
             let detail = format!("no distances of node {node}");
             FormatError::malformed("hnsw.bad-node", self.header.offset, detail)
         })?;
-        let bytes = crate::format::read_vec(source, offset, stride, CUT)?;
+        let bytes = reader.0.read(source, offset, stride, end, CUT)?;
         Ok(bytes.as_chunks().0.iter().map(|bytes| f32::from_le_bytes(*bytes)).collect())
     }
 

@@ -148,6 +148,20 @@ impl<S: Source> VectorFile<S> {
         Ok(Record { position, key, offset, bytes })
     }
 
+    /// Key of sparse row `position`, where its record lies, and the offset of that statement; `None` in dense files.
+    pub fn sparse_place(&self, position: u64, reader: &mut RowReader) -> Result<Option<(u64, SparsePlace, u64)>> {
+        if !Arc::ptr_eq(&reader.file, &self.identity) {
+            *reader = self.reader();
+        }
+        match &self.layout {
+            Layout::FlatSparse(flat) => flat.entry(&self.source, position, &mut reader.places).map(Some),
+            Layout::Graph(graph) if graph.kind == GraphKind::HnswSparse => {
+                graph.sparse_entry(&self.source, position, &mut reader.places).map(Some)
+            }
+            _ => Ok(None),
+        }
+    }
+
     /// Key to position, for the packed kinds; empty for the others. Read once, on first use; holds four bytes per row.
     pub fn key_map(&self) -> Result<&KeyMap> {
         let (keys, mapping, code) = match &self.layout {

@@ -168,23 +168,28 @@ impl Block {
             FormatError::malformed("sst.bad-block-handle", handle.offset, detail)
         })?;
         let mut bytes = read_vec(source, handle.offset, length, "sst.block-truncated")?;
-        let trailer: [u8; 5] = bytes.last_chunk().copied().unwrap_or_default();
-        bytes.truncate(bytes.len().saturating_sub(trailer.len()));
-        let [kind, stored @ ..] = trailer;
-        let stored = u32::from_le_bytes(stored);
-        if format.checksum != ChecksumType::None {
-            let plain = format.checksum.of_block(&bytes, kind);
-            let computed = plain.wrapping_add(context_modifier(format.base_context, handle.offset));
-            if computed != stored {
-                let detail = format!(
-                    "block of {} bytes: {:?} checksum is {stored:#010x}, computed {computed:#010x}",
-                    handle.size, format.checksum
-                );
-                return Err(FormatError::checksum("sst.block-checksum-mismatch", handle.offset, detail));
-            }
-        }
+        let kind = check_trailer(&bytes, handle, format)?;
+        bytes.truncate(bytes.len().saturating_sub(TRAILER_SIZE as usize));
         let compression = Compression::from_byte(kind);
         let contents = decompress(bytes, compression, handle, format)?;
         Ok(Self { handle, compression, contents })
     }
+}
+/// Compares the checksum of a block with its trailer, which `bytes` end with, and gives the compression byte.
+pub(super) fn check_trailer(bytes: &[u8], handle: BlockHandle, format: &BlockFormat) -> Result<u8> {
+    let [kind, stored @ ..]: [u8; 5] = bytes.last_chunk().copied().unwrap_or_default();
+    let contents = bytes.get(..bytes.len().saturating_sub(TRAILER_SIZE as usize)).unwrap_or_default();
+    let stored = u32::from_le_bytes(stored);
+    if format.checksum != ChecksumType::None {
+        let plain = format.checksum.of_block(contents, kind);
+        let computed = plain.wrapping_add(context_modifier(format.base_context, handle.offset));
+        if computed != stored {
+            let detail = format!(
+                "block of {} bytes: {:?} checksum is {stored:#010x}, computed {computed:#010x}",
+                handle.size, format.checksum
+            );
+            return Err(FormatError::checksum("sst.block-checksum-mismatch", handle.offset, detail));
+        }
+    }
+    Ok(kind)
 }

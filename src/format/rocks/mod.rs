@@ -20,6 +20,7 @@
 pub mod batch;
 pub mod block;
 pub mod check;
+mod checksums;
 pub mod db;
 pub mod decompress;
 pub mod directory;

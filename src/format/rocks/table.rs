@@ -381,6 +381,11 @@ impl<S: Source> Table<S> {
             .map_err(|error| TableFault { error, keys: Some(self.block_keys(number)) })
     }
 
+    /// How data blocks and meta blocks are checked.
+    pub(super) fn formats(&self) -> (&BlockFormat, &BlockFormat) {
+        (&self.data_format, &self.format)
+    }
+
     /// Reads and verifies a meta block.
     pub(super) fn meta_block(&self, handle: BlockHandle) -> Result<Block> {
         Block::read(&self.source, handle, &self.format)

@@ -20,8 +20,9 @@ use crate::{
 
 use super::{Findings, InspectError, View, deleted::Deleted, idmap::IdMap, view::segments_of, wal::Overlay};
 
+pub use columns::{Place, places};
 pub use find::Found;
-pub use forward::{BlockReader, each_live_key, encoding_of, find_keys};
+pub use forward::{BlockReader, each_live_key, encoding_of, find_keys, segment_doc_ids};
 pub use json::write_document;
 pub use parquet::{ParquetError, ParquetExport};
 pub use schema::{Field, Fields};

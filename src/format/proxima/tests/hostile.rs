@@ -41,7 +41,7 @@ fn exercise(bytes: &[u8]) {
             let mut reader = Default::default();
             for node in 0..graph.rows.min(100) {
                 let _ = graph.node(source, node, &mut reader);
-                let _ = graph.distances(source, node);
+                let _ = graph.distances(source, node, &mut reader);
             }
             for table in 0..graph.hash_tables.len() {
                 for entry in graph.hash_entries(source, table).unwrap_or_default().iter().take(100) {

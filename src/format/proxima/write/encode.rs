@@ -26,7 +26,7 @@ const NO_VALUE: &str = "proxima.bad-vector";
 
 /// What becomes of a vector.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Form {
+pub(in crate::format::proxima) enum Form {
     /// FP32 as it is.
     Fp32,
     /// An FP16 column as it is.
@@ -69,7 +69,7 @@ pub(super) enum Input<'a> {
 
 /// Encodes the vectors of one file.
 #[derive(Debug, Clone)]
-pub(super) struct Encoder {
+pub(in crate::format::proxima) struct Encoder {
     form: Form,
     cosine: bool,
     dimension: usize,
@@ -77,7 +77,7 @@ pub(super) struct Encoder {
 }
 
 impl Encoder {
-    pub(super) fn new(form: Form, cosine: bool, dimension: u32) -> Self {
+    pub(in crate::format::proxima) fn new(form: Form, cosine: bool, dimension: u32) -> Self {
         Self { form, cosine, dimension: at(dimension.into()), scratch: Vec::new() }
     }
 
@@ -160,6 +160,20 @@ impl Encoder {
             normalise(vector, norm);
             norm
         });
+        self.put(vector, norm, out);
+    }
+
+    /// Encodes a vector, normalising it first under COSINE.
+    pub(in crate::format::proxima) fn whole(&self, vector: &mut [f32], out: &mut [u8]) {
+        self.floats(vector, &mut Out(out));
+    }
+
+    /// Encodes a vector that needs no normalisation any more, with this norm behind it.
+    pub(in crate::format::proxima) fn finished(&self, vector: &[f32], norm: Option<f32>, out: &mut [u8]) {
+        self.put(vector, norm, &mut Out(out));
+    }
+
+    fn put(&self, vector: &[f32], norm: Option<f32>, out: &mut Out) {
         match self.form {
             Form::Half | Form::HalfStorage => to_halves(vector).for_each(|half| out.put(&half.to_le_bytes())),
             // `as` cuts towards zero, keeps within 0 and 255, and makes 0 of what is no number.

@@ -12,10 +12,11 @@
 
 mod container;
 mod dense;
-mod encode;
+pub(super) mod encode;
 mod patch;
 mod plan;
 mod sparse;
+mod stored;
 #[cfg(test)]
 mod tests;
 

@@ -1,0 +1,80 @@
+//! A RocksDB directory: CURRENT, MANIFEST, logs, and every block of every table, filters included.
+
+use std::path::Path;
+
+use rayon::prelude::*;
+
+use crate::{
+    format::rocks::{Db, Fault, LiveTable, TableFault},
+    inspect::{
+        Tree,
+        findings::{from_format, in_directory},
+        idmap::{DatabaseDir, fault_finding},
+    },
+    report::{Finding, Loss},
+};
+
+use super::super::{
+    context::{Context, Level},
+    jobs::{Job, Work, of_job},
+};
+
+pub(in crate::verify) fn check(context: &Context<'_>, tree: &Tree, job: &Job) {
+    let db = match Db::open(&DatabaseDir { view: context.view, path: &job.path }) {
+        Ok(db) => db,
+        Err(error) => {
+            let mut finding = from_format(&job.path, &error);
+            finding.detail.push_str("; zvec 0.8.0 cannot open the collection");
+            return add(context, job, finding);
+        }
+    };
+    for fault in db.faults() {
+        add(context, job, fault_finding(&job.path, fault));
+    }
+    let tables: Vec<&LiveTable> = db.column_families().iter().flat_map(|family| family.tables()).map(AsRef::as_ref).collect();
+    let bytes_of_tables: u64 = tables.iter().map(|live| size(tree, &job.path, &live.name)).sum();
+    context.count(job.bytes.saturating_sub(bytes_of_tables));
+    tables.par_iter().for_each(|live| {
+        if !context.stopped() {
+            table(context, tree, job, live);
+        }
+    });
+    for name in db.unreferenced_tables() {
+        let detail = "a table that the MANIFEST does not name; RocksDB removes it at the next open";
+        context
+            .findings
+            .add(of_job(job, Finding::info("rocks.stray-table", detail).at(&in_directory(&job.path, name))));
+    }
+}
+
+fn table(context: &Context<'_>, tree: &Tree, job: &Job, live: &LiveTable) {
+    let size = size(tree, &job.path, &live.name);
+    let mut counted = 0;
+    let faults = if context.wants(Level::Structures) {
+        // Every entry is decoded: counts, order and bounds against properties and MANIFEST.
+        live.check().faults
+    } else {
+        let mut read = |bytes: u64| {
+            let more = bytes.min(size - counted);
+            counted += more;
+            context.count(more);
+            !context.stopped()
+        };
+        live.table.check_checksums(&mut read)
+    };
+    context.count(size.saturating_sub(counted));
+    for TableFault { error, keys } in faults {
+        let file = live.name.clone();
+        add(context, job, fault_finding(&job.path, &Fault { file, error, column_family: None, keys }));
+    }
+}
+
+/// What indexes and the id map hold can be made again from the rows: nothing is lost with them, but zvec answers wrongly.
+fn add(context: &Context<'_>, job: &Job, finding: Finding) {
+    let finding = if job.work == Work::Index { finding.loses(Loss::None, None) } else { finding };
+    context.findings.add(of_job(job, finding));
+}
+
+fn size(tree: &Tree, dir: &Path, name: &str) -> u64 {
+    tree.get(&dir.join(name)).map_or(0, |entry| entry.len)
+}

@@ -1,0 +1,37 @@
+//! Vector files of old releases that zvec 0.8.0 cannot open. They are intact.
+
+use crate::{
+    format::{
+        manifest::proto::BlockType,
+        proxima::{Codec, Layout, VectorFile},
+    },
+    inspect::{SegmentRef, Tree},
+    report::Finding,
+};
+
+use super::super::context::Context;
+
+pub(super) fn check(context: &Context<'_>, tree: &Tree, segment: SegmentRef<'_>) {
+    for block in &segment.meta.persisted_blocks {
+        let vectors = matches!(
+            BlockType::try_from(block.block_type),
+            Ok(BlockType::VectorIndex | BlockType::VectorIndexQuantize)
+        );
+        let Some(path) = segment.block_path(block).filter(|path| vectors && tree.get(path).is_some()) else { continue };
+        // What cannot be opened is told by the check of the file.
+        let Some(file) = context.view.source(&path).ok().and_then(|source| VectorFile::open(source).ok()) else {
+            continue;
+        };
+        let finding = if matches!(&file.layout, Layout::Flat(flat) if flat.legacy) {
+            let detail = "the layout of flat files of 0.1.0, which zvec 0.8.0 cannot open; the file is intact";
+            Finding::warning("vectors.legacy-layout", detail)
+        } else if file.encoding.as_ref().is_ok_and(|encoding| encoding.codec == Codec::Int8Short && encoding.has_norm) {
+            let detail =
+                "INT8 under COSINE as 0.1.0 to 0.2.0 wrote it, which zvec 0.8.0 cannot open; the file is intact";
+            Finding::warning("vectors.legacy-quantiser", detail)
+        } else {
+            continue;
+        };
+        context.findings.add(finding.at(&path).segment(segment.id()));
+    }
+}
