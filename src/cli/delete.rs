@@ -2,7 +2,7 @@
 
 use std::{
     io::{BufRead, BufReader},
-    path::PathBuf,
+    path::{Path, PathBuf},
 };
 
 use clap::{Args, ValueHint};
@@ -75,6 +75,9 @@ pub fn run(session: &mut Session, args: &DeleteArgs) -> Result<Exit, Failure> {
         false => Some(published(collection.flush()?)),
     };
     data.documents = collection.len();
+    if args.no_flush {
+        collection.close();
+    }
     let exit = match (interrupted, data.not_found_count) {
         (true, _) => Exit::Interrupted,
         (false, 0) => data.published.as_ref().map_or(Exit::Ok, Published::exit),
@@ -103,7 +106,7 @@ fn delete(collection: &mut Collection, data: &mut DeleteReport, ids: Vec<Vec<u8>
 type Lines = Box<dyn Iterator<Item = Result<Vec<u8>, Failure>>>;
 
 /// The lines of a file, empty ones left out.
-fn lines(session: &Session, path: &PathBuf) -> Result<Lines, Failure> {
+fn lines(session: &Session, path: &Path) -> Result<Lines, Failure> {
     let reader: Box<dyn BufRead> = match path.as_os_str() == "-" {
         true => Box::new(BufReader::new(std::io::stdin())),
         false => {
@@ -112,7 +115,7 @@ fn lines(session: &Session, path: &PathBuf) -> Result<Lines, Failure> {
             Box::new(BufReader::new(crate::inspect::SourceReader::new(source)))
         }
     };
-    let shown = path.clone();
+    let shown = path.to_owned();
     Ok(Box::new(Split { reader, path: shown }.filter(|line| line.as_ref().map_or(true, |line| !line.is_empty()))))
 }
 

@@ -111,6 +111,9 @@ pub fn run(session: &mut Session, args: &IngestArgs) -> Result<Exit, Failure> {
     report.seconds = start.elapsed().as_secs_f64();
     report.rate = if report.seconds > 0.0 { report.written as f64 / report.seconds } else { 0.0 };
     report.documents = collection.len();
+    if args.no_flush {
+        collection.close();
+    }
     report.stopped |= interrupted || result.is_err();
     report.durable = durable(sync, matches!(flushed, Ok(Some(_)))).to_owned();
     let failure = match (result, flushed) {

@@ -55,6 +55,7 @@ pub fn run(session: &mut Session, args: &RecoverArgs) -> Result<Exit, Failure> {
                     (false, documents) => format!("{documents} documents stay in the log"),
                 };
                 recovery.steps.push(step("skipped", detail));
+                collection.close();
             } else {
                 match collection.flush() {
                     Ok(flushed) => {

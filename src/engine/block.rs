@@ -110,6 +110,11 @@ impl OpenBlock {
         self.vectors.iter().map(|file| file.writer.position()).max().unwrap_or(0)
     }
 
+    /// The vector files that are being written.
+    pub fn vector_paths(&self) -> impl Iterator<Item = &Path> {
+        self.vectors.iter().map(|file| file.path.as_path())
+    }
+
     /// Offset in the log of the record of a document of this block.
     pub fn record_of(&self, doc_id: u64) -> Option<u64> {
         let (first, _) = self.ids?;

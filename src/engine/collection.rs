@@ -100,6 +100,16 @@ impl Collection {
         move || Reader::new(files.clone(), root.clone(), versions.current())
     }
 
+    /// Ends without a flush. What was acknowledged stays in the log; the vector files of the open block, which the next opening makes
+    /// anew from it under other names, are removed: zvec would never do so. One that cannot be removed wastes room and nothing else.
+    pub fn close(self) {
+        if self.broken.is_none() {
+            for path in self.segment.block.vector_paths() {
+                self.files.remove(path).ok();
+            }
+        }
+    }
+
     /// Refuses if an earlier failure left the state in memory uncertain.
     pub(super) fn usable(&self) -> Result<(), EngineError> {
         match &self.broken {

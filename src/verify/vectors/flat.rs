@@ -59,10 +59,7 @@ fn counters<S: Source>(subject: &Subject<'_>, file: &VectorFile<S>, flat: &Flat)
     let block = flat.block_size();
     let full = (SEGMENT.max(block) / block * block).checked_next_multiple_of(PAGE).unwrap_or(u64::MAX);
     expect(28, "size of a feature segment", meta.segment_size.into(), full);
-    if meta.created > meta.updated {
-        let detail = format!("created at {}, updated at {}", meta.created, meta.updated);
-        subject.warning("proxima.times", segment.offset, detail);
-    }
+    subject.times(meta.created, meta.updated, segment.offset);
     // zvec counts flushes; nobody flushes an index that often.
     if meta.revision > u64::from(u32::MAX) || (meta.revision == 0 && meta.rows > 0) {
         let detail = format!("revision {} of an index of {} rows", meta.revision, meta.rows);

@@ -9,15 +9,17 @@ import re
 import shutil
 import subprocess
 import sys
+import tarfile
 from pathlib import Path
 
 sys.dont_write_bytecode = True
-sys.path.insert(0, str(Path(__file__).resolve().parents[3] / "fixtures"))
+FIXTURES = Path(__file__).resolve().parents[3] / "fixtures"
+sys.path.insert(0, str(FIXTURES))
 
-from maker import core_field_schema, fetch_all, near, plain, same, stored  # noqa: E402
+from maker import core_field_schema, f32, fetch_all, near, plain, same, stored  # noqa: E402
 
 BATCH = 100
-GOOD_ROLES = {"manifest", "named", "wal", "lock", "writing"}
+GOOD_ROLES = {"manifest", "named", "wal", "lock"}
 KINDS = {
     "FLAT": "FlatIndexParam",
     "HNSW": "HnswIndexParam",
@@ -87,8 +89,9 @@ class Round:
     A step is {"by": "zvecctl" or "zvec", "operations": [...], "live": {id: (fields, vectors)}, "ids": every id so far}.
     """
 
-    def __init__(self, name):
+    def __init__(self, name, folder):
         self.name = name
+        self.folder = Path(folder)
         self.rng = random.Random("round " + name)
         self.schema = None
         self.mmap = True
@@ -100,6 +103,24 @@ class Round:
         # Least share of the true neighbours that a query finds, by vector field, while its index is FLAT and once it is built.
         self.recall = {}
         self.text_queries = {}
+        self.exact_text = True
+        self.ask_vectors = True
+        # Files that nothing needs are no fault of ours.
+        self.old = False
+        self.archive = None
+        self.numbers = 0
+
+    def existing(self, archive):
+        """Starts with an archived collection."""
+        self.archive, self.twin, self.old = FIXTURES / f"{archive}.tar.gz", False, True
+        schema = json.loads((self.folder / "schema.json").read_text(encoding="utf-8"))
+        self.create(schema["fields"], schema["vectors"], segment=schema["max_doc_count_per_segment"])
+        with tarfile.open(self.archive) as tar:
+            for line in tar.extractfile("truth.jsonl").read().decode().splitlines():
+                line = json.loads(line)
+                parts = ({name: typed(self.types[name], value) for name, value in line[part].items()} for part in ("fields", "vectors"))
+                self.live[line["id"]] = tuple(parts)
+        self.ids = set(self.live)
 
     def create(self, fields, vectors, mmap=True, segment=10_000_000):
         self.schema = {"name": "round", "max_doc_count_per_segment": segment, "fields": fields, "vectors": vectors}
@@ -157,16 +178,18 @@ class Round:
     def optimize(self):
         self._do("optimize")
 
-    def reopen(self):
-        self._do("reopen")
+    def recover(self):
+        self._do("recover")
+
+    def kill(self):
+        """Ends zvec without a flush."""
+        self.steps[-1]["kill"] = True
 
     # -- random documents
 
     def vector(self, field):
         data_type = field["data_type"]
         if data_type.startswith("SPARSE"):
-            from maker import f32
-
             return {index: f32(self.rng.uniform(0.1, 1.0)) for index in sorted(self.rng.sample(range(200), 6))}
         if data_type == "VECTOR_INT8":
             return [self.rng.randint(-128, 127) for _ in range(field["dimension"])]
@@ -244,6 +267,8 @@ class Zvecctl:
                 self.run("delete", self.path, "--no-flush", "--ids-from", "-", data="".join(key + "\n" for key in value).encode())
             elif verb == "create":
                 self.create(plan)
+            elif verb == "recover":
+                self.run(verb, self.path, expect=(0, 1))
             else:
                 self.run(verb, self.path)
 
@@ -258,10 +283,10 @@ class Zvecctl:
             )
         return found
 
-    def strangers(self):
+    def strangers(self, *more):
         """Files that are there for nothing, and what `files ls` finds wrong."""
         listed = json.loads(self.run("files", "ls", self.path, expect=(0, 1, 3, 4)))["data"]
-        wrong = [f"{file['path']} is there as {file['role']}" for file in listed["files"] if file["role"] not in GOOD_ROLES]
+        wrong = [f"{file['path']} is there as {file['role']}" for file in listed["files"] if file["role"] not in {*GOOD_ROLES, *more}]
         return wrong + [str(finding) for finding in listed["findings"]]
 
     def roles(self):
@@ -311,9 +336,6 @@ class Zvec:
                         assert status.ok(), f"{verb}: {status.message()}"
             elif verb == "delete_by_filter":
                 self.collection.delete_by_filter(value)
-            elif verb == "reopen":
-                self.close()
-                self.collection = self.zvec.open(self.path, self.zvec.CollectionOption(read_only=False, enable_mmap=self.plan.mmap))
             elif verb in ("flush", "optimize"):
                 getattr(self.collection, verb)()
 
