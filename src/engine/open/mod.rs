@@ -24,7 +24,10 @@ use std::{
 use roaring::RoaringTreemap;
 
 use crate::{
-    format::manifest::{Manifest, proto::SegmentMeta},
+    format::{
+        manifest::{Manifest, proto::SegmentMeta},
+        rocks::OF_A_CRASH,
+    },
     inspect::{
         self, Findings, InspectError, SegmentRef, Tree, View,
         deleted::Deleted,
@@ -44,9 +47,11 @@ use super::{
     Collection, EngineError, Options, Schema,
     deletes::Deletes,
     files::Files,
+    fts_index::FtsIndex,
     id_map::IdMap,
     options::Sync,
     quarantine::Quarantine,
+    scalar_index::ScalarIndex,
     segment::WritingSegment,
     unsynced::UnsyncedFs,
     version::{Version, VersionManager},
@@ -160,10 +165,24 @@ impl Opener {
             broken: None,
             _lock: lock,
         };
+        self.mend_torn(&view, &manifest, &mut collection)?;
         let lossy = self.replay(&view, &manifest, &mut collection)?;
         self.sweep(&tree, &manifest, version_name, lossy, &mut collection)?;
         self.segment_ids(&tree, &manifest, &mut collection)?;
         Ok(collection)
+    }
+
+    /// A torn end of the id map or of an index is what a crash does to writes that were never acknowledged, or damage. Nobody can tell, and all of
+    /// it can be made again from the published rows.
+    fn mend_torn(&mut self, view: &View, manifest: &Manifest, collection: &mut Collection) -> Result<(), EngineError> {
+        if collection.id_map.was_torn() {
+            let first_id = collection.next_doc_id;
+            self.mend_id_map(view, manifest, collection, first_id)?;
+        }
+        let segment = &collection.segment;
+        let torn = segment.scalar_index.as_ref().is_some_and(ScalarIndex::was_torn)
+            || segment.fts_index.as_ref().is_some_and(FtsIndex::was_torn);
+        if torn { self.mend_indexes(manifest, collection) } else { Ok(()) }
     }
 
     fn vfs(&self) -> Arc<dyn Vfs> {
@@ -284,7 +303,10 @@ impl Opener {
             return Err(damaged(missing, MEND));
         }
         let blocks = segments::blocks(view, tree, segment, &findings);
-        if let Some(finding) = findings.list().into_iter().find(|finding| finding.severity == Severity::Error) {
+        // A crash tears what is being written; a persisted segment was complete before a manifest named it so.
+        let of_a_crash = |finding: &Finding| OF_A_CRASH.contains(&finding.code.as_str());
+        let bad = |finding: &Finding| finding.severity == Severity::Error || (!segment.writing && of_a_crash(finding));
+        if let Some(finding) = findings.list().into_iter().find(bad) {
             return Err(damaged(finding, MEND));
         }
         // A vector file ends with its last vector; rows behind that have none.

@@ -83,6 +83,7 @@ impl Opener {
         let left = forward.into_iter().filter(|path| block_id(path) != Some(first));
         collection.residue.extend(left.map(|path| self.root.join(path)));
         collection.stale.extend(self.empty_segments(tree, manifest));
+        collection.stale.extend(self.unlisted_indexes(tree, manifest, &named));
         Ok(())
     }
 
@@ -116,6 +117,18 @@ impl Opener {
             documents += u64::from(!matches!(op, Ok(Op::Delete)));
         });
         scanned.is_ok_and(|scanned| scanned.damage.is_empty() && matches!(scanned.end, End::Clean)) && documents == rows
+    }
+
+    /// Indexes in listed segments that no manifest names: begun by an interrupted flush, or replaced by one. All that they hold is in the rows.
+    fn unlisted_indexes(&self, tree: &Tree, manifest: &Manifest, named: &[files::Named]) -> Vec<PathBuf> {
+        let segments: Vec<PathBuf> = segments_of(manifest).iter().map(|segment| segment_dir(segment.id())).collect();
+        let directories = tree.entries.iter().filter(|entry| {
+            entry.file_type == FileType::Dir
+                && entry.path.extension().is_some_and(|end| end == "rocksdb")
+                && segments.iter().any(|dir| entry.path.parent() == Some(dir))
+                && named.iter().all(|named| named.path != entry.path)
+        });
+        directories.map(|dir| self.root.join(&dir.path)).collect()
     }
 
     /// Segments that an interrupted roll-over left, with nothing but empty indexes in them.
