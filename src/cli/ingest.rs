@@ -57,6 +57,9 @@ pub struct IngestArgs {
     /// Documents that are written, and acknowledged, together
     #[arg(long, default_value = "1000", value_name = "COUNT", value_parser = clap::value_parser!(u32).range(1..=100_000))]
     batch_size: u32,
+    /// Print a line of JSON on stderr as soon as a batch is acknowledged: documents read and written so far
+    #[arg(long)]
+    acknowledge: bool,
     /// Column of the primary key in Parquet and Arrow files; `_zvec_uid_` or `id` if left out
     #[arg(long, value_name = "COLUMN")]
     id_column: Option<String>,
@@ -176,7 +179,7 @@ impl Ingest<'_> {
             let schema = self.collection.schema().clone();
             let reader = reader(session.vfs().as_ref(), input, &schema, &options)?;
             let progress = session.out.progress_bytes(&show_path(input), reader.bytes_total());
-            self.input(input, reader, &progress)?;
+            self.input(session, input, reader, &progress)?;
             if self.interrupted || self.report.stopped {
                 break;
             }
@@ -185,7 +188,13 @@ impl Ingest<'_> {
     }
 
     /// Writes one input, read by a thread of its own.
-    fn input(&mut self, input: &Path, mut reader: Box<dyn DocReader>, progress: &Progress) -> Result<(), Failure> {
+    fn input(
+        &mut self,
+        session: &Session,
+        input: &Path,
+        mut reader: Box<dyn DocReader>,
+        progress: &Progress,
+    ) -> Result<(), Failure> {
         let most = self.args.batch_size as usize;
         let (send, receive) = mpsc::sync_channel::<Batch>(AHEAD);
         thread::scope(|scope| {
@@ -211,6 +220,9 @@ impl Ingest<'_> {
                 let (items, bytes) = batch?;
                 progress.at(bytes);
                 self.batch(input, items)?;
+                if self.args.acknowledge {
+                    session.out.acknowledge(self.report.read, self.report.written);
+                }
                 if self.deferred.asked() {
                     self.interrupted = true;
                 }

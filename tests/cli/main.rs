@@ -10,6 +10,7 @@ mod damaged;
 mod documents;
 mod generated;
 mod global;
+mod killed;
 mod layout;
 mod lock;
 mod read_only;

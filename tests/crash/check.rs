@@ -16,7 +16,8 @@ use zvecctl::{
     engine::{Collection, CreateOptions, Mode, Operation, Options, Schema},
     format::manifest::Style,
     inspect::{Tree, View, files},
-    report::files::Role,
+    report::{Severity, files::Role},
+    verify::{self, Flow, Level},
     vfs::{Log, MemoryFs, Vfs, VfsMut},
 };
 
@@ -173,6 +174,8 @@ fn examine_or_panic(schema: &Schema, options: &Options, image: &MemoryFs) -> Opt
     let collection = open(&shared, options);
     assert_eq!((collection.unflushed(), collection.len()), (0, docs.len() as u64), "opened after a flush");
     assert_eq!(before, fs.fingerprint(), "opening changed a collection that was flushed");
+    drop(collection);
+    verify_all(&shared);
     let leftovers = leftovers(&shared);
     assert!(leftovers.is_empty(), "left over after a flush: {leftovers:?}");
     Some(found)
@@ -207,6 +210,17 @@ fn assert_same(found: &Docs, expected: &Docs, what: &str) {
             .collect();
         panic!("{what}: {wrong:?} of {} documents, {} expected", found.len(), expected.len());
     }
+}
+
+/// Every check there is: indexes, id map and vectors against the rows.
+fn verify_all(fs: &Arc<dyn VfsMut>) {
+    let view = View::open(fs.clone(), Path::new(ROOT)).unwrap();
+    let tree = Tree::walk(fs.as_ref(), Path::new(ROOT));
+    let options = verify::Options { level: Level::Contents, threads: 1, segment: None, fail_fast: false, seal: None };
+    let verified = verify::verify(&view, &tree, &options, |_| {}, &mut |_, _| Flow::Continue).unwrap();
+    assert!(verified.files > 0);
+    let wrong: Vec<_> = verified.findings.into_iter().filter(|finding| finding.severity != Severity::Info).collect();
+    assert!(wrong.is_empty(), "{wrong:#?}");
 }
 
 /// Files that nothing needs.

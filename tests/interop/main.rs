@@ -1,6 +1,10 @@
 //! zvecctl beside the real zvec 0.8.0, which is installed from PyPI under the build directory on first use. Without Python 3.11 or
 //! without the package these tests fail.
 
+mod kill;
+#[allow(dead_code, reason = "a part is for tests without zvec")]
+#[path = "../support/killed.rs"]
+mod killed;
 #[path = "../truth/mod.rs"]
 mod truth;
 mod zvec;

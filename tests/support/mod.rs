@@ -3,6 +3,7 @@
 #![allow(dead_code, unused_imports, reason = "each test binary uses its own part")]
 
 pub mod fixture;
+pub mod killed;
 pub mod program;
 pub mod schemas;
 pub mod snapshot;

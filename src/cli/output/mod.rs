@@ -187,6 +187,11 @@ impl Output {
         }
     }
 
+    /// Says on stderr, at once, how many documents of the input have been read and written: those are acknowledged.
+    pub fn acknowledge(&self, read: u64, written: u64) {
+        to_stderr(&serde_json::json!({ "read": read, "acknowledged": written }).to_string());
+    }
+
     /// Flushes stdout.
     pub fn flush(&mut self) -> io::Result<()> {
         self.stdout.flush()

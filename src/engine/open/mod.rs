@@ -169,6 +169,7 @@ impl Opener {
         let lossy = self.replay(&view, &manifest, &mut collection)?;
         self.sweep(&tree, &manifest, version_name, lossy, &mut collection)?;
         self.segment_ids(&tree, &manifest, &mut collection)?;
+        self.make_names_durable()?;
         Ok(collection)
     }
 
@@ -183,6 +184,18 @@ impl Opener {
         let torn = segment.scalar_index.as_ref().is_some_and(ScalarIndex::was_torn)
             || segment.fts_index.as_ref().is_some_and(FtsIndex::was_torn);
         if torn { self.mend_indexes(manifest, collection) } else { Ok(()) }
+    }
+
+    /// The name of the manifest in force, and that of the collection, may be in the system's cache alone, if the process that gave it was killed. What is
+    /// written from now on belongs to them, and must not be acknowledged before they are durable.
+    fn make_names_durable(&self) -> Result<(), EngineError> {
+        self.files.sync_dir(&self.root)?;
+        let Some(parent) = self.root.parent().filter(|parent| !parent.as_os_str().is_empty()) else { return Ok(()) };
+        match self.files.fs().sync_dir(parent) {
+            // Others may own it, and then it is theirs to keep.
+            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => Ok(()),
+            synced => synced.map_err(|error| EngineError::io(parent, error)),
+        }
     }
 
     fn vfs(&self) -> Arc<dyn Vfs> {

@@ -131,11 +131,12 @@ impl Opener {
         directories.map(|dir| self.root.join(&dir.path)).collect()
     }
 
-    /// Segments that an interrupted roll-over left, with nothing but empty indexes in them.
+    /// Segments that no manifest names with nothing but empty indexes in them: an interrupted roll-over left them.
     fn empty_segments(&self, tree: &Tree, manifest: &Manifest) -> Vec<PathBuf> {
+        let listed: Vec<u32> = segments_of(manifest).iter().map(|segment| segment.id()).collect();
         let directories = tree.entries.iter().filter(|entry| {
             let id = entry.path.to_str().and_then(segment_id);
-            entry.file_type == FileType::Dir && id.is_some_and(|id| id >= manifest.next_segment_id)
+            entry.file_type == FileType::Dir && id.is_some_and(|id| !listed.contains(&id))
         });
         let is_index = |path: &Path| matches!(classify(path).0, NameKind::ScalarIndex | NameKind::FtsIndex);
         let is_table = |path: &Path| path.extension().is_some_and(|end| end == "sst" || end == "log");
