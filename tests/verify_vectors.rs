@@ -30,6 +30,10 @@ use zvecctl::{
 };
 
 fn check(collection: &Path, level: Level) -> Vec<Finding> {
+    check_columns(collection, level, &|_| true)
+}
+
+fn check_columns(collection: &Path, level: Level, wanted: &dyn Fn(&str) -> bool) -> Vec<Finding> {
     let view = View::open(Arc::new(ReadOnlyFs), collection).unwrap();
     let Ok((_, manifest)) = view.manifest() else { return Vec::new() };
     let ctx = Context::new(&view, manifest, level);
@@ -39,9 +43,11 @@ fn check(collection: &Path, level: Level) -> Vec<Finding> {
         let mut ids = BTreeMap::new();
         let rows = row_count(segment.meta);
         let quiet = Findings::default();
-        segment_doc_ids(&view, segment, 0, rows, &quiet, &mut |row, id| drop(ids.insert(row, id)));
+        segment_doc_ids(&view, segment, 0, rows, &quiet, &mut |row, id| {
+            ids.insert(row, id);
+        });
         let deleted = |row: u64| ids.get(&row).map(|id| snapshot.contains(*id));
-        for field in &fields.vectors {
+        for field in fields.vectors.iter().filter(|field| wanted(&field.name)) {
             let schema = manifest.schema.as_ref().unwrap();
             let declared = schema.fields.iter().find(|declared| declared.name == field.name).unwrap();
             check_column(&ctx, segment, &field.name, &ColumnRows { field: declared, deleted: &deleted });
@@ -100,7 +106,8 @@ fn level_one_reads_no_structure_and_level_two_no_element() {
     assert!(errors(&check(&chain, Level::Files)).is_empty());
     assert!(errors(&check(&chain, Level::Structures)).contains("flat.bad-chain"));
     let fixture = Fixture::good("0.8.0_flat_qint8_flushed");
-    flip(&fixture.join("0/l2.qindex.2.proxima"), 0x107000, 7);
+    let codes = fixture.join("0/l2.qindex.2.proxima");
+    flip(&codes, first_element(&codes), 7);
     assert!(errors(&check(&fixture.path(), Level::Structures)).is_empty());
     assert!(errors(&check(&fixture.path(), Level::Contents)).contains("vectors.differ"));
 }
@@ -109,11 +116,19 @@ fn level_one_reads_no_structure_and_level_two_no_element() {
 fn the_wrong_one_of_two_copies_is_told() {
     let fixture = Fixture::good("0.8.0_flat_qint8_flushed");
     // An exponent of the first component of the full vector: the sums of the codes say that those are right.
-    flip(&fixture.join("0/l2.index.1.proxima"), 0x106003, 5);
+    let full = fixture.join("0/l2.index.1.proxima");
+    flip(&full, first_element(&full) + 3, 5);
     let found = check(&fixture.path(), Level::Contents);
     let differs = found.iter().find(|found| found.code == "vectors.differ").unwrap();
     assert_eq!(differs.path.as_deref(), Some("0/l2.index.1.proxima"), "{found:#?}");
     assert_eq!((differs.loss, differs.documents_at_risk), (Loss::Certain, Some(1)));
+}
+
+/// Where the first element of a file is.
+fn first_element(path: &Path) -> u64 {
+    let file = VectorFile::open(fs::read(path).unwrap()).unwrap();
+    let mut reader = file.reader();
+    file.record(0, &mut reader).unwrap().offset
 }
 
 /// Flips one bit of a file.
@@ -175,7 +190,7 @@ fn flipped_bits_of_structures_are_found() {
                 }
             }
             for (place, start, size) in places {
-                for step in 0..4u64 {
+                for step in 0..2u64 {
                     // Spread over the place, the same in every run.
                     let inside = (step * 7919 + 13 * size / 29) % size;
                     let bit = (step * 3 % 8) as u8;
@@ -184,7 +199,7 @@ fn flipped_bits_of_structures_are_found() {
                     }
                     let target = fixture.join(path.to_str().unwrap());
                     flip(&target, start + inside, bit);
-                    let found = check(&fixture.path(), Level::Contents);
+                    let found = check_columns(&fixture.path(), Level::Contents, &|name| name == block.columns[0]);
                     flip(&target, start + inside, bit);
                     count += 1;
                     if found.iter().all(|found| found.severity == Severity::Info) {
@@ -194,7 +209,7 @@ fn flipped_bits_of_structures_are_found() {
             }
         }
     }
-    assert!(count > 150, "only {count} bits were flipped");
+    assert!(count > 80, "only {count} bits were flipped");
     assert!(silent.is_empty(), "{} of {count} flipped bits were not found: {silent:#?}", silent.len());
 }
 
@@ -204,13 +219,14 @@ fn flipped_bits_of_codes_are_found_and_the_lowest_of_full_vectors_are_not() {
     let (full, codes) = (fixture.join("0/l2.index.1.proxima"), fixture.join("0/l2.qindex.2.proxima"));
     let encoding = VectorFile::open(fs::read(&full).unwrap()).unwrap().encoding.unwrap();
     assert_eq!(encoding.codec, Codec::Plain(DataType::Fp32));
-    for offset in (0x107000..0x107010).step_by(3) {
+    let start = first_element(&codes);
+    for offset in (start..start + 16).step_by(5) {
         flip(&codes, offset, 0);
         let found = check(&fixture.path(), Level::Contents);
         flip(&codes, offset, 0);
         assert!(!errors(&found).is_empty(), "the lowest bit of the code at {offset:#x}");
     }
-    // The second component is neither the largest nor the smallest: no code depends on its last bit.
-    flip(&full, 0x106008, 0);
+    // The second component is, as it happens, neither the largest nor the smallest: no code depends on its last bit.
+    flip(&full, first_element(&full) + 4, 0);
     assert!(errors(&check(&fixture.path(), Level::Contents)).is_empty());
 }

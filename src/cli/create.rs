@@ -1,6 +1,9 @@
 //! `create`.
 
-use std::{io::Read, path::PathBuf};
+use std::{
+    io::Read,
+    path::{Path, PathBuf},
+};
 
 use clap::{Args, ValueEnum, ValueHint};
 
@@ -96,7 +99,7 @@ fn schema_file(session: &Session, args: &CreateArgs) -> Result<SchemaFile, Failu
     Ok(file)
 }
 
-fn read_schema(session: &Session, path: &PathBuf) -> Result<SchemaFile, Failure> {
+fn read_schema(session: &Session, path: &Path) -> Result<SchemaFile, Failure> {
     let mut text = Vec::new();
     if path.as_os_str() == "-" {
         std::io::stdin()

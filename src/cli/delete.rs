@@ -2,7 +2,7 @@
 
 use std::{
     io::{BufRead, BufReader},
-    path::PathBuf,
+    path::{Path, PathBuf},
 };
 
 use clap::{Args, ValueHint};
@@ -106,7 +106,7 @@ fn delete(collection: &mut Collection, data: &mut DeleteReport, ids: Vec<Vec<u8>
 type Lines = Box<dyn Iterator<Item = Result<Vec<u8>, Failure>>>;
 
 /// The lines of a file, empty ones left out.
-fn lines(session: &Session, path: &PathBuf) -> Result<Lines, Failure> {
+fn lines(session: &Session, path: &Path) -> Result<Lines, Failure> {
     let reader: Box<dyn BufRead> = match path.as_os_str() == "-" {
         true => Box::new(BufReader::new(std::io::stdin())),
         false => {
@@ -115,7 +115,7 @@ fn lines(session: &Session, path: &PathBuf) -> Result<Lines, Failure> {
             Box::new(BufReader::new(crate::inspect::SourceReader::new(source)))
         }
     };
-    let shown = path.clone();
+    let shown = path.to_owned();
     Ok(Box::new(Split { reader, path: shown }.filter(|line| line.as_ref().map_or(true, |line| !line.is_empty()))))
 }
 

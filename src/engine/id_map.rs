@@ -31,6 +31,11 @@ impl IdMap {
         Ok(Self { path, store })
     }
 
+    /// Whether its end was torn: what was flushed last may not be in it.
+    pub fn was_torn(&self) -> bool {
+        self.store.was_torn()
+    }
+
     /// The document id of a primary key.
     pub fn get(&self, pk: &[u8]) -> Result<Option<u64>, EngineError> {
         match self.store.get(FAMILY, pk)? {

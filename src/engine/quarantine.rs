@@ -34,6 +34,11 @@ impl Quarantine {
         Self { files, root: root.to_owned(), dir, made: false, moves: Vec::new() }
     }
 
+    /// Where all runs have theirs; it need not exist.
+    pub fn folder(&self) -> &Path {
+        parent(&self.dir)
+    }
+
     /// What has been set aside so far.
     pub fn moves(&self) -> &[SetAside] {
         &self.moves

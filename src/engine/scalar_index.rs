@@ -93,6 +93,11 @@ impl ScalarIndex {
         Ok(Self { path, store, positions, columns, builder })
     }
 
+    /// Whether its end was torn: what was flushed last may not be in it.
+    pub fn was_torn(&self) -> bool {
+        self.store.was_torn()
+    }
+
     /// Adds a row of the segment; `values` are in schema order.
     pub fn add(&mut self, row: u32, values: &[Value]) -> Result<(), EngineError> {
         let picked: Vec<Value> =

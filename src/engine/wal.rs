@@ -1,6 +1,7 @@
 //! Writes the write-ahead log of the open block; `format::wal` has the byte map.
 //!
-//! The file is made with the first records. A batch of records is one write, and one sync where the caller asks for it.
+//! The file is made with the first records and appears whole, by a rename. A batch of records is one write, and one sync where the caller
+//! asks for it.
 
 use std::path::{Path, PathBuf};
 
@@ -72,49 +73,59 @@ impl WalWriter {
 
     /// Appends encoded records: all of them or, if the failure is clean, none.
     pub fn append(&mut self, records: &[u8]) -> Result<(), WalFailure> {
-        let failed = |error| EngineError::io(&self.path, error);
-        let (file, begin) = match &self.file {
-            Some(file) => (file, None),
-            None => {
-                let file = self.files.create(&self.path).map_err(WalFailure::Clean)?;
-                (&*self.file.insert(file), Some(encode_header()))
-            }
-        };
-        let written = match begin {
-            // Header and records in one write: a log with a header alone never stands there for long.
-            Some(header) => file.write_all_at(0, &[&header, records].concat()),
-            None => file.write_all_at(self.end, records),
-        };
+        let Some(file) = &self.file else { return self.begin(records) };
+        let written = file.write_all_at(self.end, records);
         self.dirty = true;
         match written {
             Ok(()) => {
-                self.end = self.end() + records.len() as u64;
+                self.end += records.len() as u64;
                 Ok(())
             }
-            Err(error) => match file.truncate(self.end) {
-                Ok(()) if self.end == 0 => {
-                    // Not even the header stands: the file goes again, as if it had never been.
-                    self.file = None;
-                    match self.files.remove(&self.path) {
-                        Ok(()) => Err(WalFailure::Clean(failed(error))),
-                        Err(_) => Err(WalFailure::Unknown(failed(error))),
-                    }
+            Err(error) => {
+                let error = EngineError::io(&self.path, error);
+                match file.truncate(self.end) {
+                    Ok(()) => Err(WalFailure::Clean(error)),
+                    Err(_) => Err(WalFailure::Unknown(error)),
                 }
-                Ok(()) => Err(WalFailure::Clean(failed(error))),
-                Err(_) => Err(WalFailure::Unknown(failed(error))),
-            },
+            }
         }
+    }
+
+    /// Makes the file with its first records under a temporary name: zvec refuses a collection whose log ends within its header, so none may ever
+    /// stand there, not even after a power cut.
+    fn begin(&mut self, records: &[u8]) -> Result<(), WalFailure> {
+        let mut name = self.path.file_name().unwrap_or_default().to_owned();
+        name.push(".tmp");
+        let temporary = self.path.with_file_name(name);
+        let content = [&encode_header(), records].concat();
+        let written = self.files.create(&temporary).and_then(|file| {
+            file.write_all_at(0, &content).map_err(|error| EngineError::io(&temporary, error))?;
+            self.files.sync(&temporary, file.as_ref())?;
+            Ok(file)
+        });
+        let file = written.map_err(|error| {
+            // If it cannot be removed, the next log of this name takes its place.
+            let _ = self.files.remove(&temporary);
+            WalFailure::Clean(error)
+        })?;
+        let renamed = self.files.fs().rename(&temporary, &self.path);
+        renamed.map_err(|error| WalFailure::Unknown(EngineError::io(&self.path, error)))?;
+        self.file = Some(file);
+        self.end = content.len() as u64;
+        Ok(())
     }
 
     /// Makes all records durable. After a failure nobody knows what the device has.
     pub fn sync(&mut self) -> Result<(), EngineError> {
-        let Some(file) = self.file.as_ref().filter(|_| self.dirty) else { return Ok(()) };
-        self.files.sync(&self.path, file.as_ref())?;
+        let Some(file) = &self.file else { return Ok(()) };
+        if self.dirty {
+            self.files.sync(&self.path, file.as_ref())?;
+            self.dirty = false;
+        }
         if self.new {
             self.files.sync_dir(self.path.parent().unwrap_or(Path::new(".")))?;
             self.new = false;
         }
-        self.dirty = false;
         Ok(())
     }
 }

@@ -6,9 +6,9 @@ use crate::{
     format::{
         FormatError, Kind, Result as FormatResult, Source, idmap,
         manifest::Manifest,
-        rocks::{Db, Directory, Entry, Fault, Lookup},
+        rocks::{Db, Directory, Entry, Fault, Lookup, OF_A_CRASH},
     },
-    report::{Finding, Loss},
+    report::{Finding, Loss, Severity},
 };
 
 use super::{
@@ -45,7 +45,10 @@ fn read_error(error: &std::io::Error) -> FormatError {
 
 /// A fault in a RocksDB directory as a finding about its file.
 pub fn fault_finding(dir: &Path, fault: &Fault) -> Finding {
-    let finding = from_format(&in_directory(dir, &fault.file), &fault.error);
+    let mut finding = from_format(&in_directory(dir, &fault.file), &fault.error);
+    if OF_A_CRASH.contains(&fault.error.code) {
+        finding.severity = Severity::Warning;
+    }
     let loss = if fault.keys.is_some() { Loss::Possible } else { Loss::None };
     finding.loses(loss, None)
 }

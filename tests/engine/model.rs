@@ -44,16 +44,16 @@ pub fn doc(schema: &Schema, number: u64, version: u64) -> Doc {
     let part = |k: u64| (seed * k % 17) as f32 / 8.0 - 1.0;
     let dense = || Some(Value::F32s(vec![part(3), part(5), part(7), number as f32]));
     let values = vec![
-        if seed % 3 == 0 { Some(Value::Null) } else { text(format!("title {seed}")) },
+        if seed.is_multiple_of(3) { Some(Value::Null) } else { text(format!("title {seed}")) },
         Some(Value::I32((seed % 40) as i32 - 20)),
         match seed % 4 {
             0 => Some(Value::Null),
             1 => Some(Value::ByteStrings(Vec::new())),
             _ => Some(Value::ByteStrings((0..seed % 4).map(|k| format!("t{}", seed % 5 + k).into_bytes()).collect())),
         },
-        if seed % 5 == 0 { None } else { text(format!("w{} w{} w{}", seed % 7, seed % 3, seed % 7)) },
+        if seed.is_multiple_of(5) { None } else { text(format!("w{} w{} w{}", seed % 7, seed % 3, seed % 7)) },
         dense(),
-        if seed % 6 == 0 { Some(Value::Null) } else { dense() },
+        if seed.is_multiple_of(6) { Some(Value::Null) } else { dense() },
         Some(Value::SparseF32((0..seed % 4).map(|k| ((k * 3 + seed % 5) as u32, part(k + 2))).collect())),
     ];
     assert_eq!(values.len(), schema.fields().len());

@@ -267,7 +267,7 @@ fn vectors(source: Arc<zvecctl::inspect::FileSource>) {
             let mut reader = GraphReader::default();
             for node in (0..graph.rows.min(MOST)).chain([u64::from(graph.header.entry_point), u64::MAX]) {
                 let _ = graph.node(source, node, &mut reader);
-                let _ = graph.distances(source, node);
+                let _ = graph.distances(source, node, &mut reader);
             }
             for table in 0..graph.hash_tables.len().min(8) {
                 for entry in graph.hash_entries(source, table).unwrap_or_default().iter().take(MOST as usize) {

@@ -9,6 +9,7 @@ mod explain;
 mod options;
 mod outlook;
 mod seal;
+mod wounds;
 
 use std::path::Path;
 

@@ -1,6 +1,7 @@
 //! Levels 2 and 3 over rows, ids, indexes and logs: silent on what is whole, exact on what is not.
 
 mod database;
+mod log;
 #[path = "../support/mod.rs"]
 mod support;
 mod tampered;

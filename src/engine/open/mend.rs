@@ -47,15 +47,15 @@ impl Opener {
         result
     }
 
-    /// Builds the writing segment's indexes anew from its published rows where they have more rows than are published.
+    /// Builds the writing segment's indexes anew from its published rows where their end was torn, and where they have more rows than are published.
     pub(super) fn mend_indexes(&mut self, manifest: &Manifest, collection: &mut Collection) -> Result<(), EngineError> {
         let published = collection.segment.published_rows;
         let ahead = match &collection.segment.scalar_index {
-            Some(index) => index.rows()? > published,
+            Some(index) => index.was_torn() || index.rows()? > published,
             None => false,
         };
         let fts_ahead = match &collection.segment.fts_index {
-            Some(index) => index.rows()? > published,
+            Some(index) => index.was_torn() || index.rows()? > published,
             None => false,
         };
         if (!ahead && !fts_ahead) || collection.retired.is_some() {

@@ -11,9 +11,9 @@
 mod log;
 mod mend;
 mod replay;
+mod sweep;
 
 use std::{
-    collections::HashMap,
     io,
     path::{Path, PathBuf},
     sync::Arc,
@@ -24,13 +24,16 @@ use std::{
 use roaring::RoaringTreemap;
 
 use crate::{
-    format::manifest::{Manifest, proto::SegmentMeta},
+    format::{
+        manifest::{Manifest, proto::SegmentMeta},
+        rocks::OF_A_CRASH,
+    },
     inspect::{
         self, Findings, InspectError, SegmentRef, Tree, View,
         deleted::Deleted,
         lock::LOCK,
         manifests::ManifestState,
-        names::{NameKind, classify, segment_dir, segment_id},
+        names::{segment_dir, segment_id},
         segments, segments_of,
     },
     report::{
@@ -44,9 +47,11 @@ use super::{
     Collection, EngineError, Options, Schema,
     deletes::Deletes,
     files::Files,
+    fts_index::FtsIndex,
     id_map::IdMap,
     options::Sync,
     quarantine::Quarantine,
+    scalar_index::ScalarIndex,
     segment::WritingSegment,
     unsynced::UnsyncedFs,
     version::{Version, VersionManager},
@@ -155,14 +160,29 @@ impl Opener {
             segment,
             retired,
             wal,
-            residue: residue(&tree, &manifest).into_iter().map(|path| self.root.join(path)).collect(),
+            residue: Vec::new(),
             stale: stale.into_iter().collect(),
             broken: None,
             _lock: lock,
         };
-        self.replay(&view, &manifest, &mut collection)?;
+        self.mend_torn(&view, &manifest, &mut collection)?;
+        let lossy = self.replay(&view, &manifest, &mut collection)?;
+        self.sweep(&tree, &manifest, version_name, lossy, &mut collection)?;
         self.segment_ids(&tree, &manifest, &mut collection)?;
         Ok(collection)
+    }
+
+    /// A torn end of the id map or of an index is what a crash does to writes that were never acknowledged, or damage. Nobody can tell, and all of
+    /// it can be made again from the published rows.
+    fn mend_torn(&mut self, view: &View, manifest: &Manifest, collection: &mut Collection) -> Result<(), EngineError> {
+        if collection.id_map.was_torn() {
+            let first_id = collection.next_doc_id;
+            self.mend_id_map(view, manifest, collection, first_id)?;
+        }
+        let segment = &collection.segment;
+        let torn = segment.scalar_index.as_ref().is_some_and(ScalarIndex::was_torn)
+            || segment.fts_index.as_ref().is_some_and(FtsIndex::was_torn);
+        if torn { self.mend_indexes(manifest, collection) } else { Ok(()) }
     }
 
     fn vfs(&self) -> Arc<dyn Vfs> {
@@ -283,7 +303,10 @@ impl Opener {
             return Err(damaged(missing, MEND));
         }
         let blocks = segments::blocks(view, tree, segment, &findings);
-        if let Some(finding) = findings.list().into_iter().find(|finding| finding.severity == Severity::Error) {
+        // A crash tears what is being written; a persisted segment was complete before a manifest named it so.
+        let of_a_crash = |finding: &Finding| OF_A_CRASH.contains(&finding.code.as_str());
+        let bad = |finding: &Finding| finding.severity == Severity::Error || (!segment.writing && of_a_crash(finding));
+        if let Some(finding) = findings.list().into_iter().find(bad) {
             return Err(damaged(finding, MEND));
         }
         // A vector file ends with its last vector; rows behind that have none.
@@ -367,26 +390,4 @@ impl Opener {
 
 fn damaged(finding: Finding, hint: &'static str) -> EngineError {
     EngineError::Damaged { finding: Box::new(finding), hint }
-}
-
-/// What a crash left of the block that was being written: made from what the log holds, and superfluous once that is published.
-fn residue(tree: &Tree, manifest: &Manifest) -> Vec<PathBuf> {
-    let Some(writing) = &manifest.writing_segment_meta else { return Vec::new() };
-    let first = writing.writing_forward_block.as_ref().map_or(u32::MAX, |block| block.block_id);
-    let listed: Vec<u32> = writing.persisted_blocks.iter().map(|block| block.block_id).collect();
-    let ids: HashMap<&Path, u32> = tree
-        .entries
-        .iter()
-        .filter(|entry| entry.file_type == FileType::File && entry.path.starts_with(segment_dir(writing.segment_id)))
-        .filter(|entry| {
-            matches!(classify(&entry.path).0, NameKind::Forward | NameKind::Vector | NameKind::QuantizedVector)
-        })
-        .filter_map(|entry| {
-            let stem = entry.path.file_stem()?.to_str()?;
-            Some((entry.path.as_path(), stem.rsplit('.').next()?.parse().ok()?))
-        })
-        .collect();
-    // The forward file of the writing block has the name that the next flush writes to.
-    let left = ids.into_iter().filter(|(_, id)| *id > first && !listed.contains(id));
-    left.map(|(path, _)| path.to_owned()).collect()
 }

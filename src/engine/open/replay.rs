@@ -32,16 +32,17 @@ struct Replayed {
 }
 
 impl Opener {
+    /// Replays the log; whether records of it were given up.
     pub(super) fn replay(
         &mut self,
         view: &View,
         manifest: &Manifest,
         collection: &mut Collection,
-    ) -> Result<(), EngineError> {
+    ) -> Result<bool, EngineError> {
         let relative = inspect::wal::path_of(manifest);
         let Some(relative) = relative else {
             self.step("ok", "no log");
-            return Ok(());
+            return Ok(false);
         };
         let first_id = collection.next_doc_id;
         let log = self.examine_log(&relative, first_id)?;
@@ -51,7 +52,7 @@ impl Opener {
         let Some(log) = log else {
             let state = if self.recovery.replay.torn_bytes > 0 { "changed" } else { "ok" };
             self.step(state, format!("{}: no records", relative.display()));
-            return Ok(());
+            return Ok(false);
         };
         self.recovery.replay.path = Some(show_path(&relative));
         let source =
@@ -63,7 +64,6 @@ impl Opener {
             if log.lossy {
                 self.mend_id_map(view, manifest, collection, first_id)?;
                 self.mend_indexes(manifest, collection)?;
-                collection.residue.clear();
             }
             let id_map = inspect::idmap::IdMap::load(view, manifest);
             replayed.old = old_ids(view, manifest, &id_map, &snapshot, &source, &self.findings).map_err(broken)?;
@@ -91,7 +91,7 @@ impl Opener {
         }
         let changed = replay.torn_bytes > 0 || log.lossy;
         self.step(if changed { "changed" } else { "ok" }, detail);
-        Ok(())
+        Ok(log.lossy)
     }
 
     fn replay_record(

@@ -18,16 +18,13 @@ use crate::{
     format::{
         FormatError,
         rocks::{
-            Comparator, Db, Entry, Family, Fault,
+            Comparator, Db, Entry, Family, Fault, OF_A_CRASH,
             version::Manifest,
             write::plan::{add_column_family, new_database, snapshot},
         },
     },
     vfs::VfsMut,
 };
-
-/// Faults that are no damage: what a crash leaves of writes that were never acknowledged.
-const OF_A_CRASH: [&str; 2] = ["rocks-log.torn-tail", "rocks-manifest.incomplete-group"];
 
 /// A RocksDB directory, open for writing. Whoever has it keeps other writers away: the collection's lock does.
 pub struct RocksStore {
@@ -47,6 +44,8 @@ pub struct RocksStore {
     pub(super) replayed_log: Option<u64>,
     /// Files that nothing names have been removed.
     pub(super) swept: bool,
+    /// What a crash leaves was found at the end of the MANIFEST or of a log.
+    torn: bool,
 }
 
 impl std::fmt::Debug for RocksStore {
@@ -149,6 +148,7 @@ impl RocksStore {
             last_sequence,
             replayed_log,
             swept: false,
+            torn: !db.faults().is_empty(),
         })
     }
 
@@ -166,6 +166,12 @@ impl RocksStore {
             }
         }
         Ok(memtable)
+    }
+
+    /// Whether the end of the MANIFEST or of a log was torn when it was opened. A crash does that to what was never acknowledged; damage may do it
+    /// to what was.
+    pub fn was_torn(&self) -> bool {
+        self.torn
     }
 
     /// Takes the time of tables, Unix seconds, from `clock`.

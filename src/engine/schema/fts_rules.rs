@@ -15,6 +15,8 @@
 
 use serde_json::{Map, Value as Json};
 
+use crate::format::fts::tokenize::Tokenizer;
+
 /// Snowball's algorithms and their codes, as zvec 0.8.0 knows them.
 const STEMMERS: &str = "arabic ar ara armenian hy hye arm basque eu eus baq catalan ca cat czech cs ces cze danish da dan dutch nl dut nld \
     dutch_porter english en eng esperanto eo epo estonian et est finnish fi fin french fr fre fra german de ger deu greek el gre ell hindi hi \
@@ -49,16 +51,9 @@ pub(super) fn check(tokenizer: &str, filters: &[String], extra_params: &str) -> 
     Ok(())
 }
 
-/// Why this engine cannot make the tokens that zvec makes.
-pub(super) fn reproducible(tokenizer: &str, filters: &[String], _extra_params: &str) -> Result<(), String> {
-    // Until the tokenizers are here.
-    if !matches!(tokenizer, "" | "standard" | "whitespace") {
-        return Err(format!("the tokenizer {tokenizer:?} cannot be reproduced"));
-    }
-    match filters.iter().find(|filter| *filter == "stemmer") {
-        Some(filter) => Err(format!("the filter {filter:?} cannot be reproduced")),
-        None => Ok(()),
-    }
+/// Why this engine cannot make the terms that zvec makes.
+pub(super) fn reproducible(tokenizer: &str, filters: &[String], extra_params: &str) -> Result<(), String> {
+    Tokenizer::new(tokenizer, filters, extra_params).map(drop).map_err(|error| error.detail)
 }
 
 /// An integer parameter, if it is given.

@@ -2,6 +2,7 @@ use prost::Message;
 use serde::Deserialize;
 
 use super::*;
+use crate::format::fts::tokenize::Tokenizer;
 
 /// A line of the answers that zvec 0.8.0 gave; see `fixtures/rules.py`.
 #[derive(Deserialize)]
@@ -186,4 +187,29 @@ fn what_cannot_be_written_is_told() {
     };
     assert_eq!(full_text("standard", r#"["lowercase"]"#), Ok(()));
     assert_eq!(full_text("jieba", "[]"), Err("schema.unwritable"));
+}
+
+#[test]
+fn the_tokenizers_refuse_no_settings_that_zvec_takes_and_take_none_that_it_refuses() {
+    let (mut taken, mut refused) = (0, 0);
+    for case in cases() {
+        let Some(ScalarIndex::Fts { tokenizer_name, filters, extra_params }) =
+            case.schema.fields.first().and_then(|field| field.index.as_ref())
+        else {
+            continue;
+        };
+        let made = Tokenizer::new(tokenizer_name, filters, extra_params).map(drop).map_err(|error| error.code);
+        match &case.refused {
+            None => {
+                assert!(matches!(made, Ok(()) | Err("fts.unsupported-tokenizer")), "{}: {made:?}", case.case);
+                taken += u32::from(made.is_ok());
+            }
+            Some(message) if message.contains("invalid FTS index params") => {
+                assert!(made.is_err(), "{}", case.case);
+                refused += 1;
+            }
+            Some(_) => {}
+        }
+    }
+    assert!(taken > 70 && refused > 70, "{taken} {refused}");
 }

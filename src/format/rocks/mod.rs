@@ -39,6 +39,9 @@ mod tests;
 pub mod version;
 pub mod write;
 
+/// Faults at the end of a MANIFEST or log that a crash leaves, or a damage that looks like it: part of a record, part of an atomic group.
+pub const OF_A_CRASH: [&str; 2] = ["rocks-log.torn-tail", "rocks-manifest.incomplete-group"];
+
 pub use check::TableCheck;
 pub use db::{Db, Family, Fault, LiveTable};
 pub use directory::Directory;

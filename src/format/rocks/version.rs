@@ -90,8 +90,7 @@ impl Manifest {
     /// Whether the set of live files can be relied on. What a crash leaves at the end, part of a record or of an atomic group,
     /// was never in force.
     pub fn is_complete(&self) -> bool {
-        let crash = ["rocks-log.torn-tail", "rocks-manifest.incomplete-group"];
-        self.edits > 0 && self.faults.iter().all(|fault| crash.contains(&fault.code))
+        self.edits > 0 && self.faults.iter().all(|fault| super::OF_A_CRASH.contains(&fault.code))
     }
 
     fn drop_group(&mut self, group: &mut Vec<(VersionEdit, u64)>) {

@@ -31,7 +31,8 @@ pub(in crate::verify) fn check(context: &Context<'_>, tree: &Tree, job: &Job) {
     for fault in db.faults() {
         add(context, job, fault_finding(&job.path, fault));
     }
-    let tables: Vec<&LiveTable> = db.column_families().iter().flat_map(|family| family.tables()).map(AsRef::as_ref).collect();
+    let tables: Vec<&LiveTable> =
+        db.column_families().iter().flat_map(|family| family.tables()).map(AsRef::as_ref).collect();
     let bytes_of_tables: u64 = tables.iter().map(|live| size(tree, &job.path, &live.name)).sum();
     context.count(job.bytes.saturating_sub(bytes_of_tables));
     tables.par_iter().for_each(|live| {

@@ -298,3 +298,20 @@ fn sparse(indices: impl Iterator<Item = u32>) -> Fit {
         Fit::Content("the indices of the sparse vector do not ascend")
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn indices_of_a_sparse_vector_ascend() {
+        let field = FieldSchema { data_type: DataType::SparseVectorFp32 as i32, ..FieldSchema::default() };
+        let fit =
+            |indices: &[u32]| fits(&field, &Value::SparseF32(indices.iter().map(|index| (*index, 1.0)).collect()));
+        assert!(matches!(fit(&[]), Fit::Right));
+        assert!(matches!(fit(&[3, 9]), Fit::Right));
+        assert!(matches!(fit(&[9, 3]), Fit::Content(_)));
+        assert!(matches!(fit(&[3, 3]), Fit::Content(_)));
+        assert!(matches!(fits(&field, &Value::F32s(vec![1.0])), Fit::Type));
+    }
+}

@@ -148,7 +148,7 @@ fn redundancy(subject: &Subject<'_>, encoding: &Encoding, row: u64, offset: u64,
             subject.row_error(row, "vectors.bad-norm", offset, Harm::Vectors, detail);
         } else if let Some(length) = found.length.filter(|_| norm.is_finite() && norm > 1e-18) {
             let tolerance = length_tolerance(encoding);
-            if !((length - 1.0).abs() <= tolerance) {
+            if beyond((length - 1.0).abs(), tolerance) {
                 let detail =
                     format!("row {row}: a unit vector of length {length:.9}, within {tolerance:.1e} of 1 expected");
                 subject.row_error(row, "vectors.bad-length", offset, Harm::Vectors, detail);
@@ -166,7 +166,7 @@ fn redundancy(subject: &Subject<'_>, encoding: &Encoding, row: u64, offset: u64,
     };
     if let Some(stored) = found.sum.filter(|_| !wrapped) {
         // Before 0.8.0 sums are those of the codes before rounding.
-        if !((f64::from(stored) - sum).abs() <= 0.5 * dimension + 1.0) {
+        if beyond((f64::from(stored) - sum).abs(), 0.5 * dimension + 1.0) {
             wrong.push(format!("sum of codes {stored}, {sum} computed"));
         }
     }
@@ -204,6 +204,11 @@ fn redundancy(subject: &Subject<'_>, encoding: &Encoding, row: u64, offset: u64,
         let detail = format!("row {row}: {}", wrong.join(", "));
         subject.row_error(row, "vectors.bad-sum", offset, Harm::Vectors, detail);
     }
+}
+
+/// What is no number is beyond every limit.
+fn beyond(value: f64, limit: f64) -> bool {
+    value.is_nan() || value > limit
 }
 
 /// Bits of an element that mean nothing.

@@ -23,7 +23,8 @@ pub(super) fn check<S: Source>(subject: &Subject<'_>, file: &VectorFile<S>, flat
         Ok((_, faults)) => faults.iter().for_each(|fault| subject.format(fault, Harm::Search)),
         Err(error) => subject.format(&error, Harm::Search),
     }
-    for block in 0..flat.blocks() {
+    // More blocks than the file has bytes for were announced by a damaged table, which has been told.
+    for block in 0..flat.blocks().min(file.container.file_size / flat.block_size().max(1)) {
         if subject.ctx.stopped() {
             return;
         }
@@ -59,10 +60,7 @@ fn counters<S: Source>(subject: &Subject<'_>, file: &VectorFile<S>, flat: &Flat)
     let block = flat.block_size();
     let full = (SEGMENT.max(block) / block * block).checked_next_multiple_of(PAGE).unwrap_or(u64::MAX);
     expect(28, "size of a feature segment", meta.segment_size.into(), full);
-    if meta.created > meta.updated {
-        let detail = format!("created at {}, updated at {}", meta.created, meta.updated);
-        subject.warning("proxima.times", segment.offset, detail);
-    }
+    subject.times(meta.created, meta.updated, segment.offset);
     // zvec counts flushes; nobody flushes an index that often.
     if meta.revision > u64::from(u32::MAX) || (meta.revision == 0 && meta.rows > 0) {
         let detail = format!("revision {} of an index of {} rows", meta.revision, meta.rows);

@@ -133,10 +133,7 @@ fn chunk_meta<S: Source>(subject: &Subject<'_>, file: &VectorFile<S>, graph: &Gr
             subject.error("hnsw.bad-chunk-count", segment.offset + 8 * kind as u64, Harm::Search, detail);
         }
     }
-    if meta.created > meta.updated {
-        let detail = format!("created at {}, updated at {}", meta.created, meta.updated);
-        subject.warning("proxima.times", segment.offset + 88, detail);
-    }
+    subject.times(meta.created, meta.updated, segment.offset + 88);
     if meta.revision > u64::from(u32::MAX) {
         subject.warning("proxima.revision", segment.offset + 80, format!("revision {}", meta.revision));
     }

@@ -249,5 +249,11 @@ fn count(subject: &Subject<'_>, file: &Opened, block: &Block, rows: &ColumnRows<
 
 /// Rows of a file, as many as its bytes can hold: what it claims beyond that only costs time.
 pub(super) fn rows_of<S: Source>(file: &VectorFile<S>) -> u64 {
-    file.rows().min(file.container.file_size)
+    let least = match &file.layout {
+        Layout::Flat(flat) => flat.element_size() + 8,
+        Layout::FlatSparse(_) => 24,
+        Layout::Graph(graph) => graph.header.node_size.into(),
+        Layout::Ivf(_) | Layout::IvfRabitq(_) | Layout::DiskAnn(_) => 8,
+    };
+    file.rows().min(file.container.file_size / least.max(1))
 }

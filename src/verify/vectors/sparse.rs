@@ -14,10 +14,7 @@ const UNIT: u64 = 32;
 pub(super) fn check_flat<S: Source>(subject: &Subject<'_>, file: &VectorFile<S>, flat: &FlatSparse) {
     if let Some(segment) = file.container.segment("bruteforce_sparse_meta") {
         reserved(subject, file, segment.offset + 24, segment.size.saturating_sub(24), "bruteforce_sparse_meta");
-        if flat.created > flat.updated {
-            let detail = format!("created at {}, updated at {}", flat.created, flat.updated);
-            subject.warning("proxima.times", segment.offset, detail);
-        }
+        subject.times(flat.created, flat.updated, segment.offset);
     }
     if let Some(segment) = file.container.segment("bruteforce_sparse_streamer_meta") {
         let bytes = read_vec(file.source(), segment.offset, 16, "flat-sparse.truncated").unwrap_or_default();

@@ -16,6 +16,10 @@ use super::super::Context;
 
 /// Bytes that a scan reads at once.
 const CHUNK: u64 = 1 << 20;
+/// Bytes that are compared with zeros at once.
+const BLOCK: usize = 1024;
+/// The year 2242.
+const LAST_TIME: u64 = 1 << 33;
 /// Rows that a finding names one by one.
 const NAMED: usize = 5;
 
@@ -77,6 +81,13 @@ impl<'a> Subject<'a> {
     /// Something to look at that changes no answer.
     pub(super) fn warning(&self, code: &'static str, offset: u64, detail: impl Into<String>) {
         self.ctx.findings.add(self.cost(Finding::warning(code, detail).offset(offset), Harm::Search, Some(0)));
+    }
+
+    /// Times of an index, in unix seconds; the first stands at `offset`.
+    pub(super) fn times(&self, created: u64, updated: u64, offset: u64) {
+        if created > updated || updated >= LAST_TIME {
+            self.warning("proxima.times", offset, format!("created at {created}, updated at {updated}"));
+        }
     }
 
     /// A remark.
@@ -146,7 +157,7 @@ pub(super) fn first_non_zero<S: Source + ?Sized>(source: &S, start: u64, end: u6
 
 /// Position of the first byte that is not zero.
 pub(super) fn non_zero(bytes: &[u8]) -> Option<usize> {
-    let (words, _) = bytes.as_chunks::<16>();
-    let clean = words.iter().take_while(|word| u128::from_ne_bytes(**word) == 0).count() * 16;
+    let (blocks, _) = bytes.as_chunks::<BLOCK>();
+    let clean = blocks.iter().take_while(|block| **block == [0; BLOCK]).count() * BLOCK;
     bytes.get(clean..)?.iter().position(|byte| *byte != 0).map(|position| clean + position)
 }

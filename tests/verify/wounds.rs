@@ -1,0 +1,89 @@
+//! Known wounds of zvec, inflicted by the manifest.
+
+use std::fs;
+
+use zvecctl::format::manifest::{
+    self, Manifest,
+    proto::{IndexParams, InvertIndexParams, index_params::Params},
+};
+
+use super::{found, verified};
+use crate::support::Fixture;
+
+/// Publishes a changed manifest as the next one.
+fn publish(fixture: &Fixture, number: u64, change: impl FnOnce(&mut Manifest)) {
+    let old = fixture.join(&format!("manifest.{number}"));
+    let mut manifest = manifest::decode(&fs::read(&old).unwrap()).unwrap();
+    change(&mut manifest);
+    fs::write(fixture.join(&format!("manifest.{}", number + 1)), manifest::encode(&manifest)).unwrap();
+    fs::remove_file(old).unwrap();
+}
+
+fn newest(fixture: &Fixture) -> u64 {
+    let names = fs::read_dir(fixture.path()).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    names.filter_map(|name| name.strip_prefix("manifest.")?.parse().ok()).max().unwrap()
+}
+
+/// A manifest that was lost, or never published: its segment's documents are nowhere else, and zvec deletes them at the next open.
+#[test]
+fn an_orphan_directory_with_documents_of_its_own_is_an_error() {
+    let fixture = Fixture::good("0.8.0_small_segments");
+    let number = newest(&fixture);
+    let mut rows = 0;
+    publish(&fixture, number, |manifest| {
+        let lost = manifest.persisted_segment_metas.remove(0);
+        assert_eq!(lost.segment_id, 0);
+        rows = manifest::row_count(&lost);
+    });
+    let (run, collection) = verified(&fixture.path(), &[]);
+    assert_eq!(run.code, 4);
+    let findings = collection["findings"].as_array().unwrap();
+    let orphan =
+        findings.iter().find(|finding| finding["code"] == "segment.orphan-documents").expect("the orphan is told");
+    assert_eq!(orphan["path"], "0");
+    let at_risk = orphan["documents_at_risk"].as_u64().unwrap();
+    assert!(at_risk > 0 && at_risk <= rows, "{at_risk} of {rows}; deleted ones do not count");
+    assert_eq!(collection["outlook"]["removes"], serde_json::json!(["0"]));
+}
+
+/// Another directory with the rows of a listed segment holds nothing of its own.
+#[test]
+fn a_copy_of_a_segment_is_only_a_warning() {
+    let fixture = Fixture::damaged("orphan_segment");
+    let (run, collection) = verified(&fixture.path(), &[]);
+    assert_eq!((run.code, found(&collection)), (1, vec!["warning segment.orphan 77".to_owned()]));
+}
+
+#[test]
+fn column_families_are_compared_with_the_schema() {
+    let fixture = Fixture::good("0.8.0_small_flushed");
+    let number = newest(&fixture);
+    publish(&fixture, number, |manifest| {
+        let title = manifest.schema.as_mut().unwrap().fields.iter_mut().find(|field| field.name == "title").unwrap();
+        let invert = InvertIndexParams::default();
+        title.index_params = Some(IndexParams { params: Some(Params::Invert(invert)) });
+    });
+    let (run, collection) = verified(&fixture.path(), &[]);
+    assert_eq!(run.code, 3);
+    assert_eq!(found(&collection), ["error index.family-missing 0/scalar.index.1.rocksdb"]);
+    assert_eq!(collection["outlook"]["open"], "refuses");
+
+    publish(&fixture, number + 1, |manifest| {
+        for field in manifest.schema.as_mut().unwrap().fields.iter_mut().filter(|field| field.dimension == 0) {
+            field.index_params = None;
+        }
+    });
+    let (run, collection) = verified(&fixture.path(), &[]);
+    assert_eq!(run.code, 1);
+    assert!(found(&collection).iter().all(|finding| finding.starts_with("warning index.family-stray 0/")));
+    assert_eq!(collection["outlook"]["open"], "opens");
+}
+
+#[test]
+fn a_name_that_is_almost_right_is_told() {
+    let fixture = Fixture::good("0.8.0_empty");
+    fs::write(fixture.join("Manifest.9"), "").unwrap();
+    let (run, collection) = verified(&fixture.path(), &[]);
+    assert_eq!(run.code, 1);
+    assert!(found(&collection).contains(&"warning file.misnamed Manifest.9".to_owned()), "{:?}", found(&collection));
+}
