@@ -185,6 +185,19 @@ impl Snapshot {
     }
 }
 
+/// What is written, asked and compared, and in which steps: rounds/plans.py.
+#[test]
+fn what_zvecctl_writes_zvec_goes_on_with_and_the_other_way_round() {
+    let names = zvec::rounds();
+    assert!(names.len() > 60, "only {} round trips", names.len());
+    check_all(&names, String::clone, |name| {
+        tempfile::tempdir()
+            .map_err(|error| error.to_string())
+            .and_then(|folder| zvec::round(name, folder.path()))
+            .unwrap_or_else(|error| vec![error])
+    });
+}
+
 #[test]
 fn a_collection_that_zvec_holds_is_locked_and_the_process_is_named() {
     let folder = tempfile::tempdir().unwrap();

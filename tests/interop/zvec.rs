@@ -125,6 +125,32 @@ pub fn make(scenario: &str, folder: &Path) -> Result<(), String> {
     Err(format!("zvec could not make it ({}): {}", output.status, tail(&output.stderr)))
 }
 
+/// The names of all round trips.
+pub fn rounds() -> Vec<String> {
+    let mut command = Command::new(python());
+    command.arg(repository("tests/interop/rounds/rounds.py")).arg("--list").timeout(PATIENCE);
+    let output = command.output().expect("Python runs");
+    assert!(output.status.success(), "rounds.py --list: {}", tail(&output.stderr));
+    serde_json::from_slice(&output.stdout).expect("a list of names")
+}
+
+/// Makes a round trip in `folder` and returns what was wrong. The script tries the steps of zvec three times by itself, which is told.
+pub fn round(name: &str, folder: &Path) -> Result<Vec<String>, String> {
+    let mut command = Command::new(python());
+    command.arg(repository("tests/interop/rounds/rounds.py")).arg(name).arg(env!("CARGO_BIN_EXE_zvecctl")).arg(folder);
+    let output = command.timeout(PATIENCE).output().map_err(|error| error.to_string())?;
+    let (said, complained) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    for line in complained.lines().filter(|line| line.contains(": attempt ")) {
+        tell(line);
+    }
+    match output.status.code() {
+        Some(0) => Ok(Vec::new()),
+        // An exception of Python ends with 1, too, and prints nothing.
+        Some(1) if !said.trim().is_empty() => Ok(said.lines().map(str::to_owned).collect()),
+        _ => Err(format!("{}: {said} {}", output.status, tail(&output.stderr))),
+    }
+}
+
 /// The documents that zvec returns for `ids`, as JSON lines.
 pub fn fetch(collection: &Path, ids: &[&str], types: &serde_json::Value) -> Result<String, String> {
     let folder = tempfile::tempdir().map_err(|error| error.to_string())?;

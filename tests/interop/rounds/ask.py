@@ -14,6 +14,18 @@ TOP = 10
 NEAR = {"VECTOR_FP16": 2e-3, "SPARSE_VECTOR_FP16": 2e-3}
 
 
+def answer(collection, plan, query=None, topk=EVERYTHING, **more):
+    """The documents that a query finds, with as few fields as zvec manages: over several segments it fails now and then if it is asked
+    for some of them."""
+    few = [field["name"] for field in plan.schema["fields"] if field["name"] == "n"] or None
+    try:
+        return collection.query(query, topk=topk, output_fields=few, **more)
+    except RuntimeError as error:
+        if "mismatching schema size" not in str(error):
+            raise
+    return collection.query(query, topk=topk, **more)
+
+
 def ids(docs):
     return sorted(doc.id for doc in docs)
 
@@ -117,8 +129,8 @@ def check_filters(plan, step, asked, twin):
                 expected = sorted(step["live"].keys() - has.keys())
             else:
                 expected = sorted(key for key, value in has.items() if predicate(value))
-            got = ids(asked.query(filter=text, topk=EVERYTHING))
-            own = ids(twin.query(filter=text, topk=EVERYTHING)) if twin else expected
+            got = ids(answer(asked, plan, filter=text))
+            own = ids(answer(twin, plan, filter=text)) if twin else expected
             if got != own:
                 wrong.append(f"filter {text}: {short(got, own)} beside zvec's own collection")
             if got != expected and not odd:
@@ -168,7 +180,7 @@ def check_vector(zvec, plan, step, field, asked, twin, built):
         order = np.argsort(sign * true, kind="stable")
         true_of = dict(zip(keys, true.tolist()))
         exact = not built and field["index"].get("quantize", "UNDEFINED") == "UNDEFINED" and not field["index"]["type"].endswith("RABITQ")
-        found = asked.query(zvec.Query(name, vector=query), topk=TOP)
+        found = answer(asked, plan, zvec.Query(name, vector=query), TOP)
         got = [(doc.id, doc.score) for doc in found]
         if len(got) != min(TOP, len(keys)) and not data_type.startswith("SPARSE"):
             wrong.append(f"query {name}: {len(got)} documents")
@@ -187,8 +199,8 @@ def check_vector(zvec, plan, step, field, asked, twin, built):
             if share < least:
                 wrong.append(f"query {name}: finds {share:.2f} of the true neighbours, less than {least}")
         if twin and not built:
-            own = {doc.id: doc.score for doc in twin.query(zvec.Query(name, vector=query), topk=EVERYTHING)}
-            ours = {doc.id: doc.score for doc in asked.query(zvec.Query(name, vector=query), topk=EVERYTHING)}
+            own = {doc.id: doc.score for doc in answer(twin, plan, zvec.Query(name, vector=query))}
+            ours = {doc.id: doc.score for doc in answer(asked, plan, zvec.Query(name, vector=query))}
             # An update that does not give it writes a normalised vector anew, from what was read back.
             slack = 2e-6 if field["index"].get("metric") == "COSINE" else 0.0
             odd = [
@@ -211,8 +223,8 @@ def check_text(zvec, plan, asked, twin, exact):
     for name, texts in plan.text_queries.items():
         for kind, text in texts:
             query = zvec.Query(name, fts=zvec.Fts(**{kind: text}))
-            ours = {doc.id: doc.score for doc in asked.query(query, topk=EVERYTHING)}
-            own = {doc.id: doc.score for doc in twin.query(query, topk=EVERYTHING)}
+            ours = {doc.id: doc.score for doc in answer(asked, plan, query)}
+            own = {doc.id: doc.score for doc in answer(twin, plan, query)}
             hits += len(own)
             if ours.keys() != own.keys():
                 wrong.append(f"text {name} {text!r}: {short(sorted(ours), sorted(own))}")
