@@ -257,3 +257,78 @@ fn length(values: &[f32]) -> f64 {
 fn finite(value: f64) -> f64 {
     if value.is_nan() { f64::INFINITY } else { value }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::format::proxima::IndexMeta;
+    use serde_json::json;
+
+    fn encoding(data_type: DataType, unit: u32, extra: u32, quantizer: &str, metric: &str) -> Encoding {
+        let attachment = json!({"metric": {"name": metric}, "quantizer": {"name": quantizer}});
+        let meta = IndexMeta {
+            header_size: 4128,
+            sparse: false,
+            major_order: 1,
+            data_type,
+            dimension: 4,
+            unit_size: unit,
+            extra,
+            attachment: attachment.as_object().unwrap().clone(),
+            size: 0,
+        };
+        Encoding::new(&meta, None, 0).unwrap()
+    }
+
+    fn bytes(values: &[f32]) -> Vec<u8> {
+        values.iter().flat_map(|value| value.to_le_bytes()).collect()
+    }
+
+    #[test]
+    fn an_element_is_the_one_that_its_vector_makes_and_each_flipped_code_is_not() {
+        let full = encoding(DataType::Fp32, 4, 0, "Fp32Quantizer", "SquaredEuclidean");
+        let int8 = encoding(DataType::Int8, 1, 20, "Int8Quantizer", "SquaredEuclidean");
+        let mut recoder = Recoder::new(&full, &int8, true).unwrap();
+        let vector = bytes(&[0.5, -1.0, 0.25, 1.0]);
+        assert!(recoder.make(&[0.5, -1.0, 0.25, 1.0], None, Again::No).unwrap());
+        let element = recoder.made.clone();
+        let found = recoder.compare(&vector, &element).unwrap();
+        assert_eq!((found.exact, found.codes_exact), (Some(true), Some(true)));
+        assert!(found.deviation <= 1.0, "{found:?}");
+        for code in 0..4 {
+            let mut flipped = element.clone();
+            flipped[code] ^= 2;
+            let found = recoder.compare(&vector, &flipped).unwrap();
+            assert!(found.exact == Some(false) && found.deviation > 1.02, "{found:?}");
+        }
+        let mut sum = element;
+        sum[4 + 8] ^= 1;
+        let found = recoder.compare(&vector, &sum).unwrap();
+        assert_eq!((found.codes_exact, found.sums, found.scale), (Some(true), [true, false, false], 0.0));
+    }
+
+    #[test]
+    fn a_copy_made_of_the_unit_vector_times_its_norm_is_exact() {
+        let full = encoding(DataType::Fp32, 4, 4, "Fp32Quantizer", "Cosine");
+        let half = encoding(DataType::Fp16, 2, 4, "Fp16Quantizer", "Cosine");
+        let mut recoder = Recoder::new(&full, &half, false).unwrap();
+        let unit = [0.182_574_19f32, 0.365_148_37, 0.547_722_56, 0.730_296_73];
+        let norm = 5.477_226f32;
+        for again in [Again::No, Again::Scaled, Again::Quantised] {
+            assert!(recoder.make(&unit, Some(norm), again).unwrap());
+            let made = recoder.made.clone();
+            let found = recoder.compare(&[bytes(&unit), bytes(&[norm])].concat(), &made).unwrap();
+            assert_eq!(found.exact, Some(true), "{again:?}");
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_compared_is_not() {
+        let full = encoding(DataType::Fp32, 4, 0, "Fp32Quantizer", "SquaredEuclidean");
+        let mut other = full.clone();
+        other.dimension = 5;
+        assert!(Recoder::new(&full, &other, true).is_none());
+        let mut recoder = Recoder::new(&full, &full, true).unwrap();
+        assert!(recoder.compare(&[0; 3], &[0; 16]).is_err());
+    }
+}

@@ -320,3 +320,25 @@ impl Search<'_, '_> {
         (nearest < at).then_some(nearest)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_interval_holds_the_share_and_narrows_with_more_samples() {
+        let (low, high) = wilson(90, 100);
+        assert!(low > 0.82 && low < 0.9 && high > 0.9 && high < 0.95, "{low} {high}");
+        let (narrow_low, narrow_high) = wilson(9000, 10_000);
+        assert!(narrow_low > low && narrow_high < high);
+        assert_eq!(wilson(10, 10).1, 1.0);
+    }
+
+    #[test]
+    fn less_is_nearer_under_every_metric() {
+        let (a, near, far) = ([1.0, 0.0], [0.8, 0.6], [0.0, 1.0]);
+        for metric in [Metric::L2, Metric::InnerProduct, Metric::Cosine] {
+            assert!(metric.distance(&a, &near) < metric.distance(&a, &far));
+        }
+    }
+}

@@ -158,3 +158,20 @@ impl Claims {
         (unit < self.units).then_some(unit * UNIT)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn records_that_overlap_and_gaps_between_them_show() {
+        let mut claims = Claims::new(128 * UNIT);
+        assert!(claims.claim(0, 64 * UNIT));
+        assert!(claims.claim(65 * UNIT, 63 * UNIT));
+        assert_eq!(claims.free(), Some(64 * UNIT));
+        assert!(!claims.claim(63 * UNIT, 2 * UNIT), "one unit is taken");
+        assert_eq!(claims.free(), None);
+        assert!(!Claims::new(64).claim(8, 8), "no multiple of the unit");
+        assert!(Claims::new(64).claim(32, u64::MAX / 2), "what lies beyond the chunk is another fault");
+    }
+}

@@ -161,3 +161,20 @@ pub(super) fn non_zero(bytes: &[u8]) -> Option<usize> {
     let clean = blocks.iter().take_while(|block| **block == [0; BLOCK]).count() * BLOCK;
     bytes.get(clean..)?.iter().position(|byte| *byte != 0).map(|position| clean + position)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_byte_that_is_not_zero_is_found_wherever_it_is() {
+        for at in [0usize, 1, 1023, 1024, 5000, (1 << 20) - 1, 1 << 20, (1 << 20) + 7] {
+            let mut bytes = vec![0u8; (1 << 20) + 100];
+            bytes[at] = 1;
+            assert_eq!(first_non_zero(&bytes, 0, u64::MAX), Some(at as u64));
+            assert_eq!(first_non_zero(&bytes, 0, at as u64), None, "the end is excluded");
+            assert_eq!(first_non_zero(&bytes, at as u64 + 1, u64::MAX), None);
+        }
+        assert_eq!(non_zero(&[]), None);
+    }
+}
