@@ -39,7 +39,7 @@ pub fn random(seed: u64) -> u64 {
 /// A document of the input, as `export` prints it.
 pub fn document(number: u64) -> Value {
     let part = |k: u64| json!((number * k % 64) as f64 / 8.0);
-    let year = if number % 5 == 0 { Value::Null } else { json!(number % 100) };
+    let year = if number.is_multiple_of(5) { Value::Null } else { json!(number % 100) };
     json!({
         "id": format!("doc_{number:05}"),
         "fields": {"year": year, "title": format!("title {number}")},

@@ -312,7 +312,7 @@ mod tests {
         let full = encoding(DataType::Fp32, 4, 4, "Fp32Quantizer", "Cosine");
         let half = encoding(DataType::Fp16, 2, 4, "Fp16Quantizer", "Cosine");
         let mut recoder = Recoder::new(&full, &half, false).unwrap();
-        let unit = [0.182_574_19f32, 0.365_148_37, 0.547_722_56, 0.730_296_73];
+        let unit = [0.182_574_19f32, 0.365_148_37, 0.547_722_6, 0.730_296_73];
         let norm = 5.477_226f32;
         for again in [Again::No, Again::Scaled, Again::Quantised] {
             assert!(recoder.make(&unit, Some(norm), again).unwrap());
