@@ -100,14 +100,18 @@ impl IdMap {
         let Some(family) = self.db.as_ref().and_then(|db| db.column_family(b"default")) else {
             return Mapped::Unknown(None);
         };
+        // What ends torn, by a crash or by damage that looks like it, may lack its newest tables.
+        let torn = self.findings.iter().any(|finding| OF_A_CRASH.contains(&finding.code.as_str()));
         match family.get(pk) {
             Lookup::Found(entry) => match self.decode(&entry) {
+                Ok(id) if torn => Mapped::Unknown(Some(id)),
                 Ok(id) => Mapped::To(id),
                 Err(finding) => {
                     findings.add(finding);
                     Mapped::Unknown(None)
                 }
             },
+            Lookup::Absent if torn => Mapped::Unknown(None),
             Lookup::Absent => Mapped::Absent,
             Lookup::Unknown { best, faults } => {
                 findings.extend(faults.iter().map(|fault| fault_finding(&self.path, fault)));
