@@ -315,7 +315,7 @@ fn files_shorter_than_they_say() {
         );
         assert_eq!(found_exit, exit, "{path} {length}: {found:?}");
         if path.starts_with("idmap.0") {
-            let found = json_on("docs get", &fixture.path(), &["doc_00005"]).envelope();
+            let found = json_on("docs get", &fixture.path(), &["doc_00000"]).envelope();
             assert_eq!(found["data"]["documents"][0]["state"], "found", "{path} {length}: {found}");
         }
     }

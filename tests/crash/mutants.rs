@@ -64,7 +64,7 @@ fn leaving_out_any_sync_is_noticed() {
     let schema = rich_schema(5);
     let steps = little(&schema);
     let run = record(schema, Sync::Batch, &steps);
-    let seen = Seen::default();
+    let (seen, seen_deeper) = (Seen::new(None), Seen::new(Some(1)));
     let mut unnoticed = Vec::new();
     let (mut syncs, mut none_needs) = (0, BTreeMap::new());
     for (index, operation) in run.log.operations().iter().enumerate() {
@@ -76,7 +76,8 @@ fn leaving_out_any_sync_is_noticed() {
             *none_needs.entry(why).or_insert(0) += 1;
             continue;
         }
-        if !noticed(&run, &run.log.without(index), index, until(&run.log, index), &seen) {
+        let (mutant, to) = (run.log.without(index), until(&run.log, index));
+        if !noticed(&run, &mutant, index, to, &seen) && !noticed(&run, &mutant, index, to, &seen_deeper) {
             unnoticed.push(format!("{index}: {operation}"));
         }
     }
@@ -93,7 +94,7 @@ fn renaming_before_syncing_is_noticed() {
     let schema = rich_schema(5);
     let steps = little(&schema);
     let run = record(schema, Sync::Batch, &steps);
-    let seen = Seen::default();
+    let seen = Seen::new(None);
     let mut renames = 0;
     for (index, operation) in run.log.operations().iter().enumerate() {
         let Operation::Rename { is_dir: false, to_path, .. } = operation else { continue };

@@ -105,6 +105,8 @@ class Round:
         self.text_queries = {}
         self.exact_text = True
         self.ask_vectors = True
+        # Whether the documents that zvec returns are held against those of its own collection.
+        self.as_twin = False
         # Files that nothing needs are no fault of ours.
         self.old = False
         self.archive = None

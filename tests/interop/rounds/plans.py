@@ -109,11 +109,11 @@ def change(r, first):
     r.delete([key(first + 62), key(first + 22)])
 
 
-def rounds(r, per_step=60):
-    """zvecctl, zvec with optimize, zvecctl, zvec with optimize, zvecctl."""
+def rounds(r, merges=True):
+    """zvecctl, zvec with optimize, zvecctl, zvec with optimize (which merges segments), zvecctl."""
     r.step("zvecctl")
     r._do("create")
-    r.insert(documents(r, 0, per_step))
+    r.insert(documents(r, 0, 60))
     r.flush()
     change(r, 0)
     r.flush()
@@ -121,14 +121,14 @@ def rounds(r, per_step=60):
     r.flush()
     r.end()
     r.step("zvec")
-    r.insert(documents(r, 200, per_step))
+    r.insert(documents(r, 200, 60))
     r.flush()
     change(r, 200)
     removed(r, 259)
     r.optimize()
     r.end()
     r.step("zvecctl")
-    r.insert(documents(r, 300, per_step))
+    r.insert(documents(r, 300, 60))
     change(r, 300)
     # Of segments that zvec has built.
     r.delete([key(number) for number in (0, 1, 101, 204)])
@@ -140,7 +140,10 @@ def rounds(r, per_step=60):
     r.end()
     r.step("zvec")
     r.insert(documents(r, 500, 10))
-    r.optimize()
+    if merges:
+        r.optimize()
+    else:
+        r.flush()
     r.end()
     r.step("zvecctl")
     r.delete([key(500)])
@@ -205,12 +208,12 @@ def by_metric(data_type, dimension, kind="FLAT", metrics=ALL, **params):
     return [vector(metric.lower(), data_type, dimension, kind, metric, **params) for metric in metrics]
 
 
-def vectors(name, columns, recall=None, **more):
+def vectors(name, columns, recall=None, merges=True):
     @family(name)
     def _(r):
-        r.create([NUMBER], columns, **more)
+        r.create([NUMBER], columns)
         r.recall = {column["name"]: recall for column in columns} if recall else {}
-        rounds(r)
+        rounds(r, merges)
 
 
 def int8(kind="FLAT", metrics=("L2", "IP")):
@@ -240,8 +243,54 @@ for _q, _least in (("FP16", 0.9), ("INT8", 0.8), ("INT4", 0.3)):
 vectors("ivf_qint8", by_metric("VECTOR_FP32", 16, "IVF", quantize="INT8"), 0.3)
 vectors("vamana_qint8", by_metric("VECTOR_FP32", 16, "VAMANA", quantize="INT8"), 0.8)
 vectors("hnsw_rabitq", by_metric("VECTOR_FP32", 64, "HNSW_RABITQ"), 0.3)
+# zvec cannot merge these ("raw_vector_provider is required for RABITQ training").
+vectors("flat_qrabitq", by_metric("VECTOR_FP32", 64, quantize="RABITQ"), merges=False)
 vectors("ivf_rabitq", by_metric("VECTOR_FP32", 64, "IVF_RABITQ"), 0.2)
 vectors("hnsw_uniform", [vector(q.lower(), "VECTOR_FP32", 20, "HNSW", "L2", quantize="UNIFORM_" + q) for q in ("UINT8", "UINT7", "UINT4")], 0.3)
+vectors(
+    "narrow_flat_types",
+    [
+        vector("fp16", "VECTOR_FP32", 16, "HNSW", "L2", quantize="INT8", flat_data_type="VECTOR_FP16"),
+        vector("uint8", "VECTOR_FP32", 16, "HNSW", "L2", quantize="INT8", flat_data_type="VECTOR_UINT8"),
+        vector("vamana", "VECTOR_FP32", 16, "VAMANA", "L2", quantize="INT8", flat_data_type="VECTOR_FP16"),
+        vector("contiguous", "VECTOR_FP32", 16, "HNSW", "IP", use_contiguous_memory=True, use_flat_contiguous_memory=True),
+        vector("flat_contiguous", "VECTOR_FP32", 16, "FLAT", "COSINE", use_contiguous_memory=True),
+    ],
+    0.5,
+)
+
+
+@plan
+def nullable_vectors(r):
+    """Rows without vectors. zvec returns zero vectors for them, and nothing at all for some: the same as of its own collection."""
+    columns = by_metric("VECTOR_FP32", 8) + [vector("coded", "VECTOR_FP32", 8, "HNSW", "L2", quantize="INT8"), vector("sparse", "SPARSE_VECTOR_FP32", 0, metric="IP")]
+    r.create([NUMBER], [{**column, "nullable": True} for column in columns])
+    r.ask_vectors, r.as_twin = False, True
+
+    def some(first, count):
+        for number in range(first, first + count):
+            vectors = r.vectors()
+            # The last row has them all: zvec does not return what is behind the last vector.
+            gone = [name for place, name in enumerate(vectors) if (number + place) % 4 == 0 and number != first + count - 1]
+            yield key(number), {"n": number}, {name: None if name in gone else value for name, value in vectors.items()}
+
+    r.step("zvecctl")
+    r._do("create")
+    r.insert(some(0, 40))
+    r.flush()
+    r.insert(some(100, 40))
+    r.flush()
+    r.end()
+    r.step("zvec")
+    r.insert(some(200, 20))
+    r.flush()
+    r.end()
+    r.step("zvecctl")
+    r.upsert(some(10, 10))
+    r.flush()
+    r.end()
+    r.step("zvec")
+    r.end()
 
 
 # ---------------------------------------------------------------------------------------------------------------
@@ -276,6 +325,21 @@ def text_fields():
 def full_text(r):
     """Full-text indexes: hits and scores as in zvec's own collection."""
     r.create([NUMBER, *text_fields()], [DENSE])
+    r.text_queries = {item["name"]: TEXTS for item in r.schema["fields"][1:]}
+    rounds(r)
+
+
+@plan
+def full_text_more(r):
+    """N-grams and stemmers likewise."""
+    fields = [
+        NUMBER,
+        field("ngram", "STRING", True, fts(tokenizer_name="ngram")),
+        field("ngram_letters", "STRING", True, fts(tokenizer_name="ngram", filters=[], extra_params='{"ngram_max": 3, "token_chars": ["letter"]}')),
+        field("stemmer", "STRING", True, fts(filters=["lowercase", "stemmer"])),
+        field("german", "STRING", True, fts(filters=["lowercase", "stemmer"], extra_params='{"stemmer_lang": "german"}')),
+    ]
+    r.create(fields, [DENSE])
     r.text_queries = {item["name"]: TEXTS for item in r.schema["fields"][1:]}
     rounds(r)
 

@@ -42,7 +42,9 @@ def zvec_step(name, number, folder):
     wrong = []
 
     def look(state, built, stage):
-        faults = differences(plan, state, subject.documents(state["ids"]))
+        found = subject.documents(state["ids"])
+        right = {**state, "live": twin.documents(state["ids"])} if plan.as_twin else state
+        faults = differences(plan, right, found)
         faults += ask.check_all(zvec, plan, state, subject.collection, twin and twin.collection, built)
         wrong.extend(f"step {number}, {stage}: {fault}" for fault in faults)
 
@@ -86,7 +88,9 @@ def in_process(arguments, expected):
         return f"no end after {PATIENCE} s"
     if done.returncode == expected:
         return None
-    return f"ended with {done.returncode}: {done.stdout[-1500:].decode(errors='replace')}"
+    said = " | ".join(line.strip() for line in done.stdout.decode(errors="replace").splitlines() if line.strip("^ "))
+    # A crash tells where at the beginning, an exception at the end.
+    return f"ended with {done.returncode}: {said if len(said) < 1500 else said[:700] + ' … ' + said[-700:]}"
 
 
 def try_zvec(name, number, folder, kill):
