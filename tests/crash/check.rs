@@ -60,7 +60,7 @@ impl Seen {
         if let Some(known) = self.outcomes.lock().unwrap().get(&fingerprint) {
             return known.clone();
         }
-        let verified = self.verified.is_some_and(|every| fingerprint % every == 0);
+        let verified = self.verified.is_some_and(|every| fingerprint.is_multiple_of(every));
         let outcome = Arc::new(examine(&run.schema, &run.options, &image.fs, verified));
         self.outcomes.lock().unwrap().insert(fingerprint, outcome.clone());
         outcome
