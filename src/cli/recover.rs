@@ -6,11 +6,14 @@ use clap::Args;
 
 use crate::{
     engine::{Collection, OpenOptions, Opening, Sync},
+    inspect::{Findings, Tree},
     report::{
         Exit,
         engine::{RecoverReport, RecoveryStep},
+        outlook::Outlook,
         show_path,
     },
+    verify::{Flow, Level, Options, outlook, verify},
     vfs::OverlayFs,
 };
 
@@ -43,6 +46,9 @@ pub fn run(session: &mut Session, args: &RecoverArgs) -> Result<Exit, Failure> {
         false => opening(session, path, Sync::Batch, args.accept_loss),
     };
     let mut data = RecoverReport { dry_run: args.dry_run, ..RecoverReport::default() };
+    if args.dry_run {
+        data.outlook = zvec_would(session, path);
+    }
     let mut failure = None;
     match collection {
         Err(error) => failure = Some(error),
@@ -98,6 +104,15 @@ fn exit(data: &RecoverReport) -> Exit {
 fn rehearse(session: &Session, path: &Path, accept_loss: bool) -> Opening {
     let options = OpenOptions { lock_timeout: session.lock_timeout(), accept_loss, ..OpenOptions::default() };
     Collection::open(Arc::new(OverlayFs::new(session.vfs().clone())), path, options)
+}
+
+/// What zvec would do with the collection as it is. What stands in the way of telling is told by the steps.
+fn zvec_would(session: &Session, path: &Path) -> Option<Outlook> {
+    let held = session.open(path).ok()?;
+    let tree = Tree::walk(held.view.vfs().as_ref(), held.view.root());
+    let options = Options { level: Level::Files, threads: 0, segment: None, fail_fast: false, seal: None };
+    let verified = verify(&held.view, &tree, &options, |_| {}, &mut |_, _| Flow::Continue).ok()?;
+    Some(outlook(&held.view, &tree, &verified.findings, &Findings::default()))
 }
 
 fn step(state: &str, detail: String) -> RecoveryStep {

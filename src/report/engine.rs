@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::{Finding, manifest::ManifestDump, wal::WalEntry};
+use super::{Finding, manifest::ManifestDump, outlook::Outlook, wal::WalEntry};
 
 /// One step of the recovery protocol.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
@@ -108,6 +108,8 @@ pub struct RecoverReport {
     pub recovery: Recovery,
     /// What the flush at the end published; `null` with `--no-flush`, `--dry-run`, or if the collection could not be opened.
     pub published: Option<Published>,
+    /// With `--dry-run`: what zvec would do with the collection as it is; `null` where that cannot be worked out.
+    pub outlook: Option<Outlook>,
 }
 
 /// Result of `delete`.

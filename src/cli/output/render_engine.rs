@@ -38,6 +38,11 @@ impl Render for RecoverReport {
         page.gap();
         page.pairs(&[("documents", self.recovery.documents.to_string())]);
         page.findings(&self.recovery.findings);
+        if let Some(outlook) = &self.outlook {
+            page.gap();
+            page.line("without a recovery:");
+            outlook.render(page);
+        }
     }
 }
 
