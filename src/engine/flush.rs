@@ -32,14 +32,26 @@ pub struct Flushed {
 }
 
 impl Collection {
-    /// Writes everything that is in memory and publishes the next version. Nothing to do is success and publishes nothing.
+    /// Writes everything that is in memory and publishes the next version. Nothing to do is success and publishes nothing; files that a crash left
+    /// behind go all the same. An index that was made anew, or left unnamed by a crash, is something to do.
     pub fn flush(&mut self) -> Result<Flushed, EngineError> {
         self.usable()?;
         let idle = self.segment.block.rows() == 0
             && !self.deletes.changed()
             && !self.wal.has_records()
-            && self.retired.is_none();
-        if idle { Ok(Flushed::default()) } else { self.publish(false) }
+            && self.retired.is_none()
+            && self.stale.is_empty();
+        if !idle {
+            return self.publish(false);
+        }
+        let residue = std::mem::take(&mut self.residue);
+        Ok(Flushed { leftovers: self.remove_files(residue), ..Flushed::default() })
+    }
+
+    /// Removes files that nothing names any more; those that stay, with the system's words.
+    fn remove_files(&self, paths: Vec<PathBuf>) -> Vec<(PathBuf, String)> {
+        let tried = paths.into_iter().map(|path| (self.files.remove(&path), path));
+        tried.filter_map(|(removed, path)| Some((path, removed.err()?.to_string()))).collect()
     }
 
     /// Flushes; the next document goes into a new segment.
@@ -106,12 +118,12 @@ impl Collection {
         }
         superfluous.append(&mut self.residue);
         self.wal = WalWriter::new(self.files.clone(), self.root.join(self.segment.wal_path()));
-        let files = superfluous.into_iter().map(|path| (self.files.remove(&path), path));
-        let directories = std::mem::take(&mut self.stale)
-            .into_iter()
-            .map(|path| (remove_tree(self.files.fs().as_ref(), &path), path));
-        let tried = files.chain(directories);
-        let leftovers = tried.filter_map(|(removed, path)| Some((path, removed.err()?.to_string()))).collect();
+        let mut leftovers = self.remove_files(superfluous);
+        for path in std::mem::take(&mut self.stale) {
+            if let Err(error) = remove_tree(self.files.fs().as_ref(), &path) {
+                leftovers.push((path, error.to_string()));
+            }
+        }
         Ok(Flushed { manifest: Some(version.name.to_string()), rows, new_segment: roll_over, leftovers })
     }
 

@@ -58,6 +58,7 @@ impl Opener {
                 NameKind::Manifest => {
                     path.to_str().and_then(ManifestName::parse).is_some_and(|other| other.number < name.number)
                 }
+                NameKind::ManifestTmp => true,
                 NameKind::DeleteSnapshot => *path != delete_snapshot_path(manifest.delete_snapshot_path_suffix),
                 NameKind::Wal => self.is_published(manifest, first, path),
                 NameKind::Unfinished => in_writing && path.extension().is_some_and(|end| end == "tmp"),
