@@ -195,13 +195,17 @@ fn bool_of(byte: u8, at: u64, name: &str) -> Result<bool> {
     }
 }
 
-fn array<T, const N: usize>(cursor: &mut Cursor<'_>, element: fn([u8; N]) -> T) -> Result<Vec<T>> {
+fn array<T, const N: usize>(cursor: &mut Cursor<'_>, element: impl Fn([u8; N]) -> T) -> Result<Vec<T>> {
     let count = usize::try_from(cursor.u32()?).unwrap_or(usize::MAX);
     let (elements, _) = cursor.elements(count, N)?.as_chunks::<N>();
     Ok(elements.iter().map(|bytes| element(*bytes)).collect())
 }
 
-fn sparse<T, const N: usize>(cursor: &mut Cursor<'_>, name: &str, element: fn([u8; N]) -> T) -> Result<Vec<(u32, T)>> {
+fn sparse<T, const N: usize>(
+    cursor: &mut Cursor<'_>,
+    name: &str,
+    element: impl Fn([u8; N]) -> T,
+) -> Result<Vec<(u32, T)>> {
     let at = cursor.offset();
     let indices = array(cursor, u32::from_le_bytes)?;
     let values = array(cursor, element)?;
