@@ -15,6 +15,7 @@ pub mod cli;
 pub mod engine;
 pub mod format;
 pub mod inspect;
+pub mod repair;
 pub mod report;
 pub mod verify;
 pub mod vfs;

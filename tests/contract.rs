@@ -110,7 +110,7 @@ fn every_command_and_option_is_explained() {
     visit(&command());
 }
 
-const EXITS: [Exit; 12] = [
+const EXITS: [Exit; 13] = [
     Exit::Ok,
     Exit::Warnings,
     Exit::Usage,
@@ -121,6 +121,7 @@ const EXITS: [Exit; 12] = [
     Exit::Refused,
     Exit::Locked,
     Exit::Io,
+    Exit::NotApplied,
     Exit::Bug,
     Exit::Interrupted,
 ];
@@ -138,6 +139,7 @@ fn is_listed(exit: Exit) -> bool {
         | Exit::Refused
         | Exit::Locked
         | Exit::Io
+        | Exit::NotApplied
         | Exit::Bug
         | Exit::Interrupted => EXITS.contains(&exit),
     }

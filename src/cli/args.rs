@@ -20,6 +20,7 @@ use super::{
     manifest::ManifestCommand,
     output::{Color, Format},
     recover::RecoverArgs,
+    repair::RepairArgs,
     schema::SchemaCommand,
     seal::SealArgs,
     segments::SegmentsCommand,
@@ -30,7 +31,8 @@ use super::{
 /// Inspect, write and check collections of the zvec vector database
 ///
 /// Reads what zvec 0.1.0 to 0.8.0 wrote, without zvec: damaged collections, read-only mounts and collections that zvec refuses to open
-/// included. Writes what zvec 0.8.0 opens. Only create, ingest, delete, flush and recover change anything.
+/// included. Writes what zvec 0.8.0 opens. Only create, ingest, delete,
+/// flush, recover and repair change anything.
 #[derive(Debug, Parser)]
 #[command(name = "zvecctl", version, max_term_width = 100, after_help = EXIT_CODES)]
 pub struct Cli {
@@ -41,7 +43,7 @@ pub struct Cli {
 }
 
 const EXIT_CODES: &str = "Exit codes: 0 nothing wrong, 1 warnings, 2 usage, 3 corruption without loss, 4 corruption with loss, \
-5 not a collection, 6 newer format, 7 refused, 10 locked, 11 I/O error, 101 bug, 130 interrupted.";
+5 not a collection, 6 newer format, 7 refused, 10 locked, 11 I/O error, 12 plan not applied, 101 bug, 130 interrupted.";
 
 /// Options of every command.
 #[derive(Debug, Args)]
@@ -101,6 +103,8 @@ pub enum Command {
     Flush(CollectionArg),
     /// Recover a collection step by step, each told
     Recover(RecoverArgs),
+    /// Mend a damaged collection from what it holds twice; nothing is changed without --yes, and --undo takes it back
+    Repair(RepairArgs),
     /// A tour: create, ingest, die before the flush, recover, look
     Demo(DemoArgs),
     /// Check collections: every error that can be found, and what zvec would do with them
@@ -148,6 +152,7 @@ impl Command {
             Self::Delete(args) => ("delete", Some(&args.collection.path)),
             Self::Flush(args) => ("flush", Some(&args.path)),
             Self::Recover(args) => ("recover", Some(&args.collection.path)),
+            Self::Repair(args) => ("repair", Some(&args.collection.path)),
             Self::Demo(_) => ("demo", None),
             Self::Verify(args) => ("verify", args.one_path()),
             Self::Seal(args) => ("seal", Some(&args.collection.path)),

@@ -20,6 +20,7 @@ mod man;
 mod manifest;
 mod output;
 mod recover;
+mod repair;
 mod schema;
 pub mod schemas;
 mod seal;
@@ -96,6 +97,7 @@ fn dispatch(session: &mut Session, command: &Command) -> Result<Exit, Failure> {
         Command::Delete(args) => delete::run(session, args),
         Command::Flush(args) => flush::run(session, args),
         Command::Recover(args) => recover::run(session, args),
+        Command::Repair(args) => repair::run(session, args),
         Command::Demo(args) => demo::run(session, args),
         Command::Verify(args) => verify::run(session, args),
         Command::Seal(args) => seal::run(session, args),

@@ -82,12 +82,7 @@ impl VersionManager {
 }
 
 /// Writes a manifest: temporary name, sync, rename, sync of the directory.
-pub(super) fn write_manifest(
-    files: &Files,
-    root: &Path,
-    name: &ManifestName,
-    manifest: &Manifest,
-) -> Result<(), EngineError> {
+pub fn write_manifest(files: &Files, root: &Path, name: &ManifestName, manifest: &Manifest) -> Result<(), EngineError> {
     let target = root.join(name.to_string());
     let temporary = root.join(ManifestName { temporary: true, ..*name }.to_string());
     let written = files

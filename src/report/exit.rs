@@ -26,6 +26,8 @@ pub enum Exit {
     Locked = 10,
     /// The system refused to read or write.
     Io = 11,
+    /// A plan was made and not carried out.
+    NotApplied = 12,
     /// A bug in zvecctl.
     Bug = 101,
     /// Interrupted by a signal.
@@ -67,7 +69,7 @@ impl Exit {
             Self::Corrupt => 5,
             Self::Io => 6,
             Self::DataLost => 7,
-            Self::Usage | Self::Refused | Self::Bug => 8,
+            Self::Usage | Self::Refused | Self::NotApplied | Self::Bug => 8,
             Self::Interrupted => 9,
         }
     }

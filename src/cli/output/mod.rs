@@ -8,6 +8,7 @@ mod page;
 mod progress;
 mod render;
 mod render_engine;
+mod repaired;
 mod stream;
 mod verified;
 

@@ -1,0 +1,107 @@
+//! How `repair` looks to people.
+
+use crate::report::{
+    Loss, Severity,
+    repair::{Action, DoneAction, RepairReport},
+};
+
+use super::page::{Page, Render, finding_line, or_dash};
+
+/// Lost documents that are listed in a table.
+const SHOWN: usize = 20;
+
+impl Render for RepairReport {
+    fn render(&self, page: &mut Page) {
+        if let Some(undone) = &self.undone {
+            page.line(format!(
+                "taken back: {} files are in their place again, {} files of the repair were taken out",
+                undone.restored, undone.taken_out
+            ));
+            page.line(format!("what was taken out is kept in {}", undone.folder));
+            return;
+        }
+        if self.plan.actions.is_empty() {
+            nothing(self, page);
+            return;
+        }
+        if self.applied { applied(self, page) } else { planned(self, page) }
+    }
+}
+
+fn nothing(report: &RepairReport, page: &mut Page) {
+    let unmended = &report.plan.unmended;
+    if unmended.is_empty() {
+        page.line("nothing to repair");
+        return;
+    }
+    page.line(format!("{} errors, and nothing here can mend them:", unmended.len()));
+    unmended.iter().for_each(|finding| page.line(format!("  {}", finding_line(finding))));
+    page.line("`zvecctl salvage` writes every readable document to a new place");
+}
+
+fn planned(report: &RepairReport, page: &mut Page) {
+    let errors = report.findings.iter().filter(|finding| finding.severity == Severity::Error).count();
+    page.line(format!("{errors} errors found. The plan, of which nothing has been done yet:"));
+    page.gap();
+    let rows: Vec<Vec<String>> = report.plan.actions.iter().enumerate().map(|(at, action)| row(at, action)).collect();
+    page.table(&["step", "fix", "what", "does", "lost", "because of"], &rows);
+    if !report.plan.unmended.is_empty() {
+        page.gap();
+        page.line("not mended by it:");
+        report.plan.unmended.iter().for_each(|finding| page.line(format!("  {}", finding_line(finding))));
+    }
+    page.gap();
+    page.line(
+        "Carry it out with --yes. What is replaced is kept beside the collection, and --undo takes everything back.",
+    );
+}
+
+fn row(at: usize, action: &Action) -> Vec<String> {
+    let loss = match action.loss {
+        Loss::None => "nothing",
+        Loss::Possible => "perhaps",
+        Loss::Certain => "yes, unless another copy tells",
+    };
+    let codes = if action.findings.is_empty() { "steps before".to_owned() } else { action.findings.join(", ") };
+    let path = if action.path.is_empty() { "-".to_owned() } else { action.path.clone() };
+    vec![(at + 1).to_string(), action.fix.name().to_owned(), path, action.does.clone(), loss.to_owned(), codes]
+}
+
+fn applied(report: &RepairReport, page: &mut Page) {
+    for done in &report.done {
+        let mark = if done.ok { "done" } else { "FAILED" };
+        page.line(format!("{mark}: {} {}: {}", done.fix.name(), done.path, done.detail));
+        lost(done, page);
+    }
+    page.gap();
+    let before = or_dash(report.documents_before);
+    let after = or_dash(report.documents_after);
+    page.pairs(&[
+        ("manifest", report.published.clone().unwrap_or_else(|| "as before".to_owned())),
+        ("documents before", before),
+        ("documents after", after),
+        ("kept in", report.quarantine.clone().unwrap_or_default()),
+    ]);
+    page.gap();
+    if report.clean {
+        page.line("repaired: a check of level 3 finds no error");
+    } else {
+        page.line("not all is repaired: a check of level 3 still finds");
+        let after = report.after.iter().flatten().filter(|finding| finding.severity == Severity::Error);
+        after.for_each(|finding| page.line(format!("  {}", finding_line(finding))));
+        page.line("`zvecctl salvage` writes every readable document to a new place");
+    }
+}
+
+fn lost(done: &DoneAction, page: &mut Page) {
+    for document in done.lost.iter().take(SHOWN) {
+        let id = document.id.clone().unwrap_or_else(|| "unknown key".to_owned());
+        let number = document.doc_id.map_or_else(String::new, |id| format!(" (document id {id})"));
+        page.line(format!("  lost: {id}{number}: {}", document.reason));
+    }
+    let more = done.lost.len().saturating_sub(SHOWN) as u64 + done.lost_unlisted;
+    if more > 0 {
+        page.line(format!("  and {more} more documents lost"));
+    }
+    done.doubtful.iter().for_each(|line| page.line(format!("  doubtful: {line}")));
+}

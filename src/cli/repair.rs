@@ -1,0 +1,115 @@
+//! `repair`.
+
+use std::{
+    path::{Path, PathBuf},
+    time::{SystemTime, UNIX_EPOCH},
+};
+
+use clap::{Args, ValueHint};
+
+use crate::{
+    engine::EngineError,
+    repair::{Hooks, Request, Step, repair, survey, take_back},
+    report::{
+        Exit,
+        repair::{Fix, Plan, RepairReport},
+        show_path,
+    },
+};
+
+use super::{Session, args::CollectionArg, error::Failure, export::lies_in, interrupt::Deferred, seal};
+
+#[derive(Debug, Args)]
+pub struct RepairArgs {
+    #[command(flatten)]
+    pub collection: CollectionArg,
+    /// Carry the plan out
+    #[arg(long)]
+    yes: bool,
+    /// Mend only this; may be given several times
+    #[arg(long, value_enum, value_name = "WHAT")]
+    fix: Vec<Fix>,
+    /// Keep the plan in a file
+    #[arg(long, value_hint = ValueHint::FilePath, value_name = "FILE", conflicts_with_all = ["yes", "apply", "undo"])]
+    plan: Option<PathBuf>,
+    /// Carry out the plan in a file, if the collection has not changed since it was made
+    #[arg(long, value_hint = ValueHint::FilePath, value_name = "FILE", conflicts_with_all = ["fix", "undo"])]
+    apply: Option<PathBuf>,
+    /// Take the latest repair back, bit for bit
+    #[arg(long, conflicts_with_all = ["fix", "yes"])]
+    undo: bool,
+    /// With --undo: take back the repair of this folder, not the latest
+    #[arg(long, value_hint = ValueHint::DirPath, value_name = "DIR", requires = "undo")]
+    quarantine: Option<PathBuf>,
+}
+
+pub fn run(session: &mut Session, args: &RepairArgs) -> Result<Exit, Failure> {
+    let path = &args.collection.path;
+    if let Some(file) = args.plan.as_ref().filter(|file| lies_in(session, file, path)) {
+        return Err(Failure::Usage(format!(
+            "{} lies in the collection, which is not changed by a plan",
+            file.display()
+        )));
+    }
+    let deferred = Deferred::new();
+    let request = Request {
+        only: (!args.fix.is_empty()).then(|| args.fix.clone()),
+        lock_timeout: session.lock_timeout(),
+        threads: 0,
+        now: SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs()),
+    };
+    let progress = session.out.progress("bytes", 0);
+    let mut watch = |step| {
+        match step {
+            Step::Check(read, total) => progress.set(read, total),
+            Step::Mend(done, total) => progress.set(done, total),
+        }
+        !deferred.asked()
+    };
+    let mut hooks = Hooks { watch: &mut watch };
+    let result = if args.undo {
+        let undone = take_back(&session.vfs_mut(), path, args.quarantine.clone(), session.lock_timeout());
+        undone.map(|undone| RepairReport { undone: Some(undone), ..RepairReport::default() })
+    } else if args.yes || args.apply.is_some() {
+        let plan = args.apply.as_deref().map(|file| read_plan(session, file)).transpose()?;
+        repair(&session.vfs_mut(), path, &request, plan, &mut hooks)
+    } else {
+        let held = session.open(path)?;
+        survey(session.vfs(), held.view.root(), &request, &mut hooks)
+    };
+    drop(progress);
+    let report = match result {
+        Err(EngineError::Io { .. }) if deferred.asked() => return Err(Failure::Interrupted),
+        other => other?,
+    };
+    if let Some(file) = &args.plan {
+        let mut json = serde_json::to_vec_pretty(&report.plan).map_err(|error| Failure::Output(error.into()))?;
+        json.push(b'\n');
+        seal::write(file, &json)?;
+    }
+    let exit = exit(&report);
+    session.out.report("repair", Some(show_path(path)), exit, &report)?;
+    Ok(exit)
+}
+
+fn exit(report: &RepairReport) -> Exit {
+    if report.undone.is_some() {
+        return Exit::Ok;
+    }
+    if !report.applied && !report.plan.actions.is_empty() {
+        return Exit::NotApplied;
+    }
+    let left = Exit::of_findings(report.after.as_deref().unwrap_or(&report.findings));
+    let lost = report.done.iter().any(|done| !done.lost.is_empty() || done.lost_unlisted > 0);
+    let lossy = if lost { Exit::DataLost } else { Exit::Ok };
+    if lossy.gravity() > left.gravity() { lossy } else { left }
+}
+
+fn read_plan(session: &Session, file: &Path) -> Result<Plan, Failure> {
+    let unreadable = |error: &dyn std::fmt::Display| Failure::Usage(format!("{}: {error}", file.display()));
+    match seal::read(session, file) {
+        None => Err(unreadable(&"no such file")),
+        Some(Err(error)) => Err(unreadable(&error)),
+        Some(Ok(json)) => serde_json::from_slice(&json).map_err(|error| unreadable(&format!("not a plan: {error}"))),
+    }
+}

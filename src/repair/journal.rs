@@ -1,0 +1,411 @@
+//! A file system on which nothing that was there is lost: every change of a collection is noted before it is made, and what a change would destroy is
+//! kept in the quarantine.
+//!
+//! ```text
+//! <collection>.quarantine/<unix seconds>/journal.jsonl   a line per change, durable before the change is made
+//!                                       /<path>          what stood at that path of the collection
+//! ```
+//!
+//! Whatever code does the work, its changes can be undone ([`super::undo`]), also after a kill. The order of changes stays as it was, so code that
+//! survives a crash at any place does so here.
+
+use std::{
+    collections::BTreeSet,
+    ffi::OsString,
+    io,
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use serde::{Deserialize, Serialize};
+
+use crate::vfs::{DirEntry, File, FileMut, FileType, LockGuard, LockMode, Metadata, Vfs, VfsMut};
+
+/// Name of the journal in the folder of its run.
+pub const JOURNAL: &str = "journal.jsonl";
+
+/// One line of the journal. Paths of the collection are relative to it, `saved` is relative to the folder of the run.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", tag = "change")]
+pub enum Entry {
+    /// The first line: what is changed.
+    Begin {
+        /// The collection, as an absolute path.
+        collection: String,
+        /// Its fingerprint before the first change.
+        fingerprint: String,
+    },
+    /// A file or directory that was not there is made.
+    Create {
+        /// Where.
+        path: String,
+    },
+    /// What stood there goes to the quarantine.
+    Remove {
+        /// Where it stood.
+        path: String,
+        /// Where it is.
+        saved: String,
+    },
+    /// An empty directory is removed.
+    RemoveDir {
+        /// Where it stood.
+        path: String,
+    },
+    /// A file is changed in place, or another takes its place; a copy of it is kept.
+    Change {
+        /// Which.
+        path: String,
+        /// The copy.
+        saved: String,
+    },
+    /// A file or directory is moved.
+    Move {
+        /// Where it stood, in the collection.
+        path: String,
+        /// Where it is, an absolute path if it has left the collection.
+        to: String,
+    },
+    /// The last line: all was done.
+    End {
+        /// Fingerprint of what came of it.
+        fingerprint: String,
+    },
+}
+
+/// A file system that keeps a journal of what is changed below one directory. What is changed elsewhere is not noted.
+pub struct JournalFs {
+    base: Arc<dyn VfsMut>,
+    root: PathBuf,
+    state: Mutex<State>,
+}
+
+struct State {
+    folder: PathBuf,
+    file: Option<(Box<dyn FileMut>, u64)>,
+    begin: Entry,
+    /// What this run made itself: it may be changed and removed without a copy.
+    created: BTreeSet<PathBuf>,
+    /// The same in the order in which it was made.
+    order: Vec<PathBuf>,
+    /// Files of which a copy is kept.
+    copied: BTreeSet<PathBuf>,
+    changes: u64,
+    locked: bool,
+}
+
+impl JournalFs {
+    /// A file system in front of `base` for the collection `root`, an absolute path, whose run has its journal in `folder`. Nothing is made before
+    /// the first change.
+    pub fn new(base: Arc<dyn VfsMut>, root: &Path, folder: PathBuf, fingerprint: String) -> Self {
+        let begin = Entry::Begin { collection: root.display().to_string(), fingerprint };
+        let state = State {
+            folder,
+            file: None,
+            begin,
+            created: BTreeSet::new(),
+            order: Vec::new(),
+            copied: BTreeSet::new(),
+            changes: 0,
+            locked: false,
+        };
+        Self { base, root: root.to_owned(), state: Mutex::new(state) }
+    }
+
+    /// The folder of the run.
+    pub fn folder(&self) -> PathBuf {
+        self.state().folder.clone()
+    }
+
+    /// Changes so far.
+    pub fn changes(&self) -> u64 {
+        self.state().changes
+    }
+
+    /// Says that whoever uses this file system holds the collection's lock: it is not taken a second time.
+    pub fn hold_lock(&self) {
+        self.state().locked = true;
+    }
+
+    /// How much has been made so far: for [`discard`](Self::discard).
+    pub fn mark(&self) -> usize {
+        self.state().order.len()
+    }
+
+    /// Removes what has been made since a mark: a step came to nothing, and nothing names it.
+    pub fn discard(&self, mark: usize) -> io::Result<()> {
+        let mut state = self.state();
+        let keep = mark.min(state.order.len());
+        let made = state.order.split_off(keep);
+        for relative in made.into_iter().rev() {
+            if !state.created.remove(&relative) {
+                continue;
+            }
+            let path = self.root.join(&relative);
+            match self.base.metadata(&path).map(|found| found.file_type) {
+                Err(_) => {}
+                Ok(FileType::Dir) => self.base.remove_dir(&path)?,
+                Ok(_) => self.base.remove_file(&path)?,
+            }
+        }
+        Ok(())
+    }
+
+    /// Notes that all was done, if anything was.
+    pub fn finish(&self, fingerprint: String) -> io::Result<()> {
+        let mut state = self.state();
+        if state.changes == 0 {
+            return Ok(());
+        }
+        self.note(&mut state, &Entry::End { fingerprint })
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The path within the collection, if it lies there.
+    fn inside(&self, path: &Path) -> Option<PathBuf> {
+        path.strip_prefix(&self.root).ok().filter(|rest| !rest.as_os_str().is_empty()).map(Path::to_owned)
+    }
+
+    /// Writes a line and makes it durable.
+    fn note(&self, state: &mut State, entry: &Entry) -> io::Result<()> {
+        if state.file.is_none() {
+            make_dirs(self.base.as_ref(), &state.folder)?;
+            let file = self.base.create_new(&state.folder.join(JOURNAL))?;
+            let begin = state.begin.clone();
+            state.file = Some((file, 0));
+            self.note(state, &begin)?;
+            self.base.sync_dir(&state.folder)?;
+            state.changes = 0;
+        }
+        let mut line = serde_json::to_vec(entry).map_err(io::Error::other)?;
+        line.push(b'\n');
+        let Some((file, end)) = &mut state.file else { return Err(io::ErrorKind::NotFound.into()) };
+        file.write_all_at(*end, &line)?;
+        file.sync()?;
+        *end += line.len() as u64;
+        state.changes += 1;
+        Ok(())
+    }
+
+    /// Where what stands at `relative` is kept: its own path in the folder, or one with a number behind it.
+    fn place(&self, state: &mut State, relative: &Path) -> io::Result<PathBuf> {
+        let mut saved = relative.to_owned();
+        let mut number = 1;
+        while self.base.metadata(&state.folder.join(&saved)).is_ok() {
+            let mut name = relative.file_name().map(OsString::from).unwrap_or_default();
+            name.push(format!(".{number}"));
+            saved = relative.with_file_name(name);
+            number += 1;
+        }
+        let target = state.folder.join(&saved);
+        make_dirs(self.base.as_ref(), parent(&target))?;
+        Ok(saved)
+    }
+
+    /// Notes that something new appears.
+    fn creates(&self, state: &mut State, relative: PathBuf) -> io::Result<()> {
+        self.note(state, &Entry::Create { path: text(&relative)? })?;
+        state.order.push(relative.clone());
+        state.created.insert(relative);
+        Ok(())
+    }
+
+    /// Keeps a copy of a file that is about to be changed, once.
+    fn keep_copy(&self, state: &mut State, relative: &Path) -> io::Result<()> {
+        if is_ours(&state.created, relative) || state.copied.contains(relative) {
+            return Ok(());
+        }
+        let saved = self.place(state, relative)?;
+        copy_file(self.base.as_ref(), &self.root.join(relative), &state.folder.join(&saved))?;
+        self.note(state, &Entry::Change { path: text(relative)?, saved: text(&saved)? })?;
+        state.copied.insert(relative.to_owned());
+        Ok(())
+    }
+
+    fn stands(&self, path: &Path) -> bool {
+        self.base.metadata(path).is_ok()
+    }
+}
+
+/// Whether a path, or a directory above it, was made by this run.
+fn is_ours(created: &BTreeSet<PathBuf>, relative: &Path) -> bool {
+    relative.ancestors().any(|part| created.contains(part))
+}
+
+impl Vfs for JournalFs {
+    fn open(&self, path: &Path) -> io::Result<Box<dyn File>> {
+        self.base.open(path)
+    }
+
+    fn metadata(&self, path: &Path) -> io::Result<Metadata> {
+        self.base.metadata(path)
+    }
+
+    fn list(&self, dir: &Path) -> io::Result<Vec<DirEntry>> {
+        self.base.list(dir)
+    }
+
+    fn canonical(&self, path: &Path) -> io::Result<PathBuf> {
+        self.base.canonical(path)
+    }
+
+    fn lock_shared(&self, path: &Path) -> io::Result<LockGuard> {
+        self.base.lock_shared(path)
+    }
+}
+
+impl VfsMut for JournalFs {
+    fn create_new(&self, path: &Path) -> io::Result<Box<dyn FileMut>> {
+        if let Some(relative) = self.inside(path) {
+            if self.stands(path) {
+                return Err(io::ErrorKind::AlreadyExists.into());
+            }
+            self.creates(&mut self.state(), relative)?;
+        }
+        self.base.create_new(path)
+    }
+
+    fn open_write(&self, path: &Path) -> io::Result<Box<dyn FileMut>> {
+        if let Some(relative) = self.inside(path)
+            && self.stands(path)
+        {
+            self.keep_copy(&mut self.state(), &relative)?;
+        }
+        self.base.open_write(path)
+    }
+
+    fn create_dir(&self, path: &Path) -> io::Result<()> {
+        if let Some(relative) = self.inside(path) {
+            if self.stands(path) {
+                return Err(io::ErrorKind::AlreadyExists.into());
+            }
+            self.creates(&mut self.state(), relative)?;
+        }
+        self.base.create_dir(path)
+    }
+
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        let (source, target) = (self.inside(from), self.inside(to));
+        let mut state = self.state();
+        if let Some(target) = &target
+            && self.stands(to)
+        {
+            self.keep_copy(&mut state, target)?;
+        }
+        match (source, target) {
+            (Some(source), target) if !is_ours(&state.created, &source) => {
+                let to = match &target {
+                    Some(target) => text(target)?,
+                    None => text(to)?,
+                };
+                self.note(&mut state, &Entry::Move { path: text(&source)?, to })?;
+            }
+            (source, Some(target)) => {
+                if !state.copied.contains(&target) {
+                    self.creates(&mut state, target)?;
+                }
+                if let Some(source) = source {
+                    state.created.remove(&source);
+                }
+            }
+            (Some(source), None) => {
+                state.created.remove(&source);
+            }
+            (None, None) => {}
+        }
+        drop(state);
+        self.base.rename(from, to)
+    }
+
+    fn remove_file(&self, path: &Path) -> io::Result<()> {
+        let Some(relative) = self.inside(path) else { return self.base.remove_file(path) };
+        let mut state = self.state();
+        if is_ours(&state.created, &relative) || state.copied.contains(&relative) {
+            state.created.remove(&relative);
+            return self.base.remove_file(path);
+        }
+        self.base.metadata(path)?;
+        let saved = self.place(&mut state, &relative)?;
+        let target = state.folder.join(&saved);
+        self.note(&mut state, &Entry::Remove { path: text(&relative)?, saved: text(&saved)? })?;
+        relocate(self.base.as_ref(), path, &target)
+    }
+
+    fn remove_dir(&self, path: &Path) -> io::Result<()> {
+        if let Some(relative) = self.inside(path) {
+            let mut state = self.state();
+            if !state.created.remove(&relative) && !is_ours(&state.created, &relative) {
+                if !self.base.list(path)?.is_empty() {
+                    return Err(io::ErrorKind::DirectoryNotEmpty.into());
+                }
+                self.note(&mut state, &Entry::RemoveDir { path: text(&relative)? })?;
+            }
+        }
+        self.base.remove_dir(path)
+    }
+
+    fn sync_dir(&self, dir: &Path) -> io::Result<()> {
+        self.base.sync_dir(dir)
+    }
+
+    fn lock_exclusive(&self, path: &Path) -> io::Result<LockGuard> {
+        if self.state().locked && self.inside(path).is_some() {
+            return Ok(LockGuard::new(LockMode::Exclusive, ()));
+        }
+        self.base.lock_exclusive(path)
+    }
+}
+
+/// Moves a file, across file systems too: then it is copied, made durable, and removed.
+pub fn relocate(fs: &dyn VfsMut, from: &Path, to: &Path) -> io::Result<()> {
+    match fs.rename(from, to) {
+        Err(error) if error.kind() == io::ErrorKind::CrossesDevices => {
+            copy_file(fs, from, to)?;
+            fs.remove_file(from)?;
+        }
+        done => done?,
+    }
+    fs.sync_dir(parent(to))?;
+    fs.sync_dir(parent(from))
+}
+
+/// Copies a file and makes the copy durable.
+pub fn copy_file(fs: &dyn VfsMut, from: &Path, to: &Path) -> io::Result<()> {
+    let source = fs.open(from)?;
+    let target = fs.create_new(to)?;
+    let mut buffer = vec![0; 1 << 20];
+    let mut offset = 0;
+    loop {
+        let read = source.read_at(offset, &mut buffer)?;
+        let Some(data) = buffer.get(..read).filter(|data| !data.is_empty()) else { break };
+        target.write_all_at(offset, data)?;
+        offset += read as u64;
+    }
+    target.sync()?;
+    fs.sync_dir(parent(to))
+}
+
+/// Makes a directory and those above it, durable.
+pub fn make_dirs(fs: &dyn VfsMut, dir: &Path) -> io::Result<()> {
+    if fs.metadata(dir).is_ok_and(|found| found.file_type == FileType::Dir) {
+        return Ok(());
+    }
+    make_dirs(fs, parent(dir))?;
+    fs.create_dir(dir)?;
+    fs.sync_dir(parent(dir))
+}
+
+/// The directory above.
+pub fn parent(path: &Path) -> &Path {
+    path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
+}
+
+/// A path as the journal has it: it must come back as it was.
+fn text(path: &Path) -> io::Result<String> {
+    path.to_str().map(str::to_owned).ok_or_else(|| {
+        io::Error::new(io::ErrorKind::InvalidData, format!("{}: a name that is not UTF-8", path.display()))
+    })
+}

@@ -1,0 +1,103 @@
+//! The delete snapshot, from what can still be read of it, from the rows, and from the id map.
+
+use std::collections::HashMap;
+
+use roaring::RoaringTreemap;
+
+use crate::{
+    engine::EngineError,
+    inspect::{
+        Findings, View,
+        deleted::Deleted,
+        documents::each_live_key,
+        first_id,
+        idmap::{IdMap, Mapped},
+    },
+    report::{
+        Severity,
+        repair::{Action, DoneAction},
+    },
+};
+
+use super::{super::bench::Bench, done};
+
+/// Makes the snapshot anew. A row is deleted if the old snapshot says so, as far as it can be trusted; if another row with its key has a higher id; or if
+/// a sound id map has no document, or another one, under its key.
+///
+/// What cannot be known: a document that was deleted by filter keeps its key in the id map, so without a readable snapshot it comes back. Such
+/// documents are counted in the report where the snapshot was unreadable.
+pub fn rebuild(bench: &mut Bench, action: &Action) -> Result<DoneAction, EngineError> {
+    let view = bench.view();
+    let manifest = bench.manifest.clone();
+    let end = first_id(&manifest);
+    let old = Deleted::load(&view, &manifest);
+    let whole = old.findings.is_empty();
+    let mut ids = old.ids();
+    ids.remove_range(end..);
+    let kept = ids.len();
+    let superseded = superseded(&view, &ids, end);
+    ids |= &superseded;
+    let by_map = unmapped(&view, &ids);
+    let mapped = by_map.as_ref().map_or(0, RoaringTreemap::len);
+    if let Some(by_map) = &by_map {
+        ids |= by_map;
+    }
+    let written = bench.write_deleted(&ids)?;
+    let detail = format!(
+        "{} written with {} ids: {kept} from the old snapshot, {} replaced by a later row, {mapped} that the id map does not have",
+        written.display(),
+        ids.len(),
+        superseded.len()
+    );
+    let mut report = done(action, detail);
+    if !whole {
+        let why = match by_map {
+            Some(_) => "documents that were deleted by filter keep their keys in the id map",
+            None => "the id map is damaged, too",
+        };
+        report
+            .doubtful
+            .push(format!("documents that were deleted may have come back: the snapshot is damaged, and {why}"));
+    }
+    Ok(report)
+}
+
+/// Rows whose key has a row with a higher id. Holds a hash and an id for each live row.
+fn superseded(view: &View, deleted: &RoaringTreemap, end: u64) -> RoaringTreemap {
+    let mut older = RoaringTreemap::new();
+    let Ok((_, manifest)) = view.manifest() else { return older };
+    let mut latest: HashMap<u128, u64> = HashMap::new();
+    each_live_key(view, manifest, deleted, &Findings::default(), &mut |key, id| {
+        if id >= end {
+            return;
+        }
+        let known = latest.entry(xxhash_rust::xxh3::xxh3_128(&key)).or_insert(id);
+        if *known != id {
+            older.insert((*known).min(id));
+            *known = (*known).max(id);
+        }
+    });
+    older
+}
+
+/// Rows that a sound id map knows nothing of; `None` if it is not sound, or ahead of the manifest.
+fn unmapped(view: &View, deleted: &RoaringTreemap) -> Option<RoaringTreemap> {
+    let (_, manifest) = view.manifest().ok()?;
+    let map = IdMap::load(view, manifest);
+    if !map.findings.is_empty() {
+        return None;
+    }
+    let findings = Findings::default();
+    let end = first_id(manifest);
+    let mut gone = RoaringTreemap::new();
+    let mut live = 0u64;
+    each_live_key(view, manifest, deleted, &findings, &mut |key, id| match map.get(&key, &findings) {
+        Mapped::To(known) if known == id => live += 1,
+        // The log that is still to be replayed has put it there, and will delete this row.
+        Mapped::To(known) if known >= end => live += 1,
+        Mapped::To(_) | Mapped::Absent => drop(gone.insert(id)),
+        Mapped::Unknown(_) => {}
+    });
+    let damaged = findings.list().iter().any(|finding| finding.severity == Severity::Error);
+    (!damaged && live > 0).then_some(gone)
+}

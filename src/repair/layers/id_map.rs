@@ -1,0 +1,42 @@
+//! The id map, from the rows that live.
+
+use crate::{
+    engine::{EngineError, parts::IdMap},
+    inspect::{Findings, documents::each_live_key, names::id_map_path},
+    report::repair::{Action, DoneAction},
+};
+
+use super::{
+    super::bench::{Bench, MOST_UNWRITTEN},
+    done,
+};
+
+/// Builds the id map anew in a directory of its own. Of two live rows with one key the one with the higher id counts: rows come in the order of
+/// their segments, and the delete snapshot is mended before.
+pub fn rebuild(bench: &mut Bench, action: &Action) -> Result<DoneAction, EngineError> {
+    let old = id_map_path(bench.manifest.id_map_path_suffix);
+    let suffix = bench.free_suffix("idmap.", bench.manifest.id_map_path_suffix)?;
+    let path = bench.root().join(id_map_path(suffix));
+    let mut map = IdMap::create(bench.files(), path)?;
+    let view = bench.view();
+    let deleted = bench.deleted();
+    let findings = Findings::default();
+    let mut keys = 0u64;
+    let mut result = Ok(());
+    each_live_key(&view, &bench.manifest, &deleted, &findings, &mut |key, id| {
+        if result.is_err() {
+            return;
+        }
+        result = map.put(&key, id).and_then(|()| {
+            keys += 1;
+            if map.memory_size() >= MOST_UNWRITTEN { map.flush() } else { Ok(()) }
+        });
+    });
+    result?;
+    map.flush()?;
+    bench.manifest.id_map_path_suffix = suffix;
+    bench.retire(old);
+    let mut report = done(action, format!("built anew from {keys} live rows as idmap.{suffix}"));
+    report.documents = Some(keys);
+    Ok(report)
+}

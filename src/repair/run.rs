@@ -1,0 +1,403 @@
+//! A repair from its findings to its report.
+
+use std::{
+    io,
+    path::{Path, PathBuf},
+    sync::Arc,
+    thread,
+    time::{Duration, Instant},
+};
+
+use roaring::RoaringTreemap;
+
+use crate::{
+    engine::{EngineError, Refusal},
+    format::manifest::{Manifest, ManifestName, Style},
+    inspect::{
+        Findings, InspectError, Tree, View, deleted::Deleted, idmap::IdMap, lock::LOCK, segments::live_rows,
+        segments_of, wal::Overlay,
+    },
+    report::{
+        Finding, Severity,
+        repair::{Action, DoneAction, Fix, Plan, RepairReport, UndoReport},
+        show_path,
+    },
+    verify::{Flow, Level, Options, verify},
+    vfs::{self, LockGuard, Vfs, VfsMut},
+};
+
+use super::{
+    bench::Bench,
+    diagnose,
+    fingerprint::fingerprint,
+    journal::JournalFs,
+    layers::{self, manifest::Base},
+    undo,
+};
+
+/// How often a held lock is tried again.
+const RETRY: Duration = Duration::from_millis(50);
+/// Mending one thing may bring another to light; more often than this nothing new comes up.
+const ROUNDS: usize = 4;
+
+/// What to repair, and how.
+#[derive(Debug, Clone, Default)]
+pub struct Request {
+    /// Only these.
+    pub only: Option<Vec<Fix>>,
+    /// How long to wait for the lock.
+    pub lock_timeout: Duration,
+    /// Threads of the checks; 0 = one for each core.
+    pub threads: usize,
+    /// Unix seconds, for the quarantine and for what the formats want dated.
+    pub now: u64,
+}
+
+/// Where a repair is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Step {
+    /// Checking, before or after: bytes read, and bytes to read.
+    Check(u64, u64),
+    /// Taking a step: which, and of how many.
+    Mend(u64, u64),
+}
+
+/// How a caller watches, and stops, a repair.
+pub struct Hooks<'a> {
+    /// Called now and then; `false` ends the repair at the next place where nothing is half done.
+    pub watch: &'a mut dyn FnMut(Step) -> bool,
+}
+
+/// What is there, and what would be done about it.
+struct Survey {
+    base: Base,
+    findings: Vec<Finding>,
+    plan: Plan,
+    documents: Option<u64>,
+}
+
+/// Works out what is wrong and what a repair would do. Nothing is changed.
+pub fn survey(
+    fs: &Arc<dyn Vfs>,
+    root: &Path,
+    request: &Request,
+    hooks: &mut Hooks<'_>,
+) -> Result<RepairReport, EngineError> {
+    let survey = look(fs, root, request, hooks)?;
+    Ok(RepairReport {
+        findings: survey.findings,
+        plan: survey.plan,
+        documents_before: survey.documents,
+        ..RepairReport::default()
+    })
+}
+
+fn look(fs: &Arc<dyn Vfs>, root: &Path, request: &Request, hooks: &mut Hooks<'_>) -> Result<Survey, EngineError> {
+    let view = View::open(fs.clone(), root)?;
+    let tree = Tree::walk(fs.as_ref(), root);
+    let base = layers::manifest::base(&view, &tree)?;
+    let options =
+        Options { level: Level::Contents, threads: request.threads, segment: None, fail_fast: false, seal: None };
+    let mut stopped = false;
+    let mut watch = |read, total| {
+        if (hooks.watch)(Step::Check(read, total)) {
+            Flow::Continue
+        } else {
+            stopped = true;
+            Flow::Stop(crate::verify::Ended::Interrupted)
+        }
+    };
+    // A manifest that is rebuilt is judged by what is on disk, like one that stands there.
+    let rebuilt;
+    let seen = if base.name.is_some() {
+        &view
+    } else {
+        let name = ManifestName::new(Style::Release, view.manifests().first().map_or(0, |file| file.name.number));
+        rebuilt = View::of_manifest(fs.clone(), root, name, base.manifest.clone());
+        &rebuilt
+    };
+    let mut findings = verify(seen, &tree, &options, |_| {}, &mut watch)?.findings;
+    if stopped {
+        return Err(EngineError::io(root, io::ErrorKind::Interrupted.into()));
+    }
+    if base.name.is_none() {
+        findings.splice(0..0, view.findings().iter().cloned());
+    }
+    let (mut actions, unmended) = diagnose::plan(seen, &base.manifest, &findings, request.only.as_deref());
+    if let Some(action) = actions.iter_mut().find(|action| action.fix == Fix::Manifest) {
+        action.does = format!("publish a new manifest: {}", base.how);
+    } else if base.name.is_none() {
+        actions.insert(
+            0,
+            Action {
+                fix: Fix::Manifest,
+                path: String::new(),
+                segment: None,
+                findings: view.findings().iter().map(|finding| finding.code.clone()).collect(),
+                does: format!("publish a new manifest: {}", base.how),
+                loss: crate::report::Loss::None,
+                documents: None,
+            },
+        );
+        actions.sort_by_key(|action| action.fix);
+    }
+    let plan = Plan {
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        fingerprint: fingerprint(fs.as_ref(), root).map_err(|error| EngineError::io(root, error))?,
+        manifest: base.name.map(|name| name.to_string()),
+        actions,
+        unmended,
+    };
+    let documents = count(seen, &base.manifest);
+    Ok(Survey { base, findings, plan, documents })
+}
+
+/// Live documents, as far as they can be counted without reading them.
+fn count(view: &View, manifest: &Manifest) -> Option<u64> {
+    let findings = Findings::default();
+    let deleted = Deleted::load(view, manifest).ids();
+    let map = IdMap::load(view, manifest);
+    let overlay = Overlay::load(view, manifest, &map, &deleted, &findings);
+    let gone: RoaringTreemap = &deleted | &overlay.deleted;
+    let stored: u64 = segments_of(manifest).into_iter().map(|segment| live_rows(view, segment, &gone, &findings)).sum();
+    let end = crate::inspect::first_id(manifest);
+    let dead = overlay.deleted.len() - overlay.deleted.range_cardinality(..end);
+    Some(stored + overlay.len().saturating_sub(dead))
+}
+
+/// Repairs a collection. With a plan it is carried out as it was made, if the collection has not changed since; without one a plan is made.
+///
+/// # Errors
+/// The collection is locked, or has changed since the plan was made; or the system refuses to write: then what was begun is taken back as far as the
+/// system lets it.
+pub fn repair(
+    fs: &Arc<dyn VfsMut>,
+    root: &Path,
+    request: &Request,
+    plan: Option<Plan>,
+    hooks: &mut Hooks<'_>,
+) -> Result<RepairReport, EngineError> {
+    let root = &fs.canonical(root).map_err(|error| match error.kind() {
+        io::ErrorKind::NotFound => InspectError::NotFound { path: root.to_owned() }.into(),
+        _ => EngineError::io(root, error),
+    })?;
+    // Whether it is a collection at all is the better answer than what became of its lock.
+    View::open(fs.clone(), root)?;
+    let mut lock = take_lock(fs.as_ref(), root, request.lock_timeout)?;
+    let reading: Arc<dyn Vfs> = fs.clone();
+    let mut survey = look(&reading, root, request, hooks)?;
+    if let Some(plan) = plan {
+        if plan.fingerprint != survey.plan.fingerprint {
+            let message = "the collection has changed since the plan was made; make a new one";
+            return Err(Refusal::new("repair.plan-outdated", message).into());
+        }
+        survey.plan.actions = plan.actions;
+    }
+    let mut report = RepairReport {
+        findings: survey.findings.clone(),
+        plan: survey.plan.clone(),
+        documents_before: survey.documents,
+        ..RepairReport::default()
+    };
+    if survey.plan.actions.is_empty() {
+        report.documents_after = survey.documents;
+        report.clean = !report.findings.iter().any(|finding| finding.severity == Severity::Error);
+        return Ok(report);
+    }
+    let folder = folder(fs.as_ref(), root, request.now);
+    let journal = Arc::new(JournalFs::new(fs.clone(), root, folder.clone(), survey.plan.fingerprint.clone()));
+    let worked = work(&journal, fs, root, request, survey, &mut report, &mut lock, hooks);
+    if let Err(error) = worked {
+        // The system does not let it go on. What it lets be taken back is taken back; the rest is in the journal.
+        if journal.changes() > 0 {
+            let _ = undo::undo(fs, root, &folder);
+        }
+        return Err(error);
+    }
+    if journal.changes() > 0 {
+        report.applied = true;
+        report.quarantine = Some(show_path(&folder));
+    }
+    drop(lock);
+    Ok(report)
+}
+
+#[allow(clippy::too_many_arguments, reason = "the state of one run, taken apart")]
+fn work(
+    journal: &Arc<JournalFs>,
+    fs: &Arc<dyn VfsMut>,
+    root: &Path,
+    request: &Request,
+    first: Survey,
+    report: &mut RepairReport,
+    lock: &mut Option<LockGuard>,
+    hooks: &mut Hooks<'_>,
+) -> Result<(), EngineError> {
+    if lock.is_none() {
+        let path = root.join(LOCK);
+        journal.create_new(&path).and_then(|file| file.sync()).map_err(|error| EngineError::io(&path, error))?;
+        fs.sync_dir(root).map_err(|error| EngineError::io(root, error))?;
+        *lock = take_lock(fs.as_ref(), root, request.lock_timeout)?;
+    }
+    journal.hold_lock();
+    let reading: Arc<dyn Vfs> = fs.clone();
+    let mut survey = first;
+    for round in 1..=ROUNDS {
+        let before = survey.plan.actions.clone();
+        take_steps(journal, root, request, survey, report, hooks)?;
+        survey = look(&reading, root, request, hooks)?;
+        // What a step could not mend it will not mend the second time.
+        if survey.plan.actions.is_empty() || survey.plan.actions == before || round == ROUNDS {
+            break;
+        }
+        if survey.findings.iter().all(|finding| finding.severity != Severity::Error) && request.only.is_some() {
+            break;
+        }
+    }
+    let now = fingerprint(fs.as_ref(), root).map_err(|error| EngineError::io(root, error))?;
+    journal.finish(now).map_err(|error| EngineError::io(&journal.folder(), error))?;
+    report.documents_after = survey.documents;
+    report.clean = !survey.findings.iter().any(|finding| finding.severity == Severity::Error);
+    report.after = Some(survey.findings);
+    Ok(())
+}
+
+/// Takes the steps of one plan and publishes what comes of them.
+fn take_steps(
+    journal: &Arc<JournalFs>,
+    root: &Path,
+    request: &Request,
+    survey: Survey,
+    report: &mut RepairReport,
+    hooks: &mut Hooks<'_>,
+) -> Result<(), EngineError> {
+    let fs: Arc<dyn VfsMut> = journal.clone();
+    let view = View::open(fs.clone(), root)?;
+    let mut bench = Bench::new(fs, &view, survey.base.name, survey.base.manifest, request.now);
+    let total = survey.plan.actions.len() as u64;
+    let (before, after): (Vec<&Action>, Vec<&Action>) =
+        survey.plan.actions.iter().partition(|action| action.fix < Fix::Wal);
+    let mut taken = 0;
+    for action in before {
+        if !(hooks.watch)(Step::Mend(taken, total)) {
+            return Err(EngineError::io(root, io::ErrorKind::Interrupted.into()));
+        }
+        taken += 1;
+        if let Some(failed) = report.done.iter().find(|done| !done.ok && reads_from(action, done)) {
+            let message = format!("{} {} could not be mended before", failed.fix.name(), failed.path);
+            report.done.push(not_done(action, &Refusal::new("repair.impossible", message).into()));
+            continue;
+        }
+        let mark = journal.mark();
+        match layer(&mut bench, action, &survey.base.assumed) {
+            Ok(done) => report.done.push(done),
+            Err(error @ EngineError::Io { .. }) => return Err(error),
+            Err(error) => {
+                journal.discard(mark).map_err(|error| EngineError::io(root, error))?;
+                report.done.push(not_done(action, &error));
+            }
+        }
+    }
+    if let Some(name) = bench.publish()? {
+        report.published = Some(name);
+    }
+    for action in after {
+        taken += 1;
+        (hooks.watch)(Step::Mend(taken, total));
+        let outcome = match action.fix {
+            Fix::Wal => layers::wal::replay(&bench, action).map(|(done, published)| {
+                report.published = published.or(report.published.take());
+                done
+            }),
+            _ => layers::gc::set_aside(&mut bench, action),
+        };
+        match outcome {
+            Ok(done) => report.done.push(done),
+            Err(error @ EngineError::Io { .. }) => return Err(error),
+            Err(error) => report.done.push(not_done(action, &error)),
+        }
+    }
+    Ok(())
+}
+
+fn layer(bench: &mut Bench, action: &Action, assumed: &[String]) -> Result<DoneAction, EngineError> {
+    match action.fix {
+        Fix::Lock => Ok(layers::done(action, "made")),
+        Fix::Manifest => {
+            bench.change();
+            let mut done = layers::done(action, action.does.clone());
+            done.doubtful = assumed.to_vec();
+            Ok(done)
+        }
+        Fix::Deletes => layers::deletes::rebuild(bench, action),
+        Fix::ScalarIndex => layers::scalar_index::rebuild(bench, action),
+        Fix::FtsIndex => layers::fts_index::rebuild(bench, action),
+        Fix::IdMap => layers::id_map::rebuild(bench, action),
+        Fix::Segments | Fix::Forward | Fix::Vectors | Fix::Upgrade | Fix::Wal | Fix::Gc => {
+            Err(Refusal::new("repair.impossible", "nothing can mend this").into())
+        }
+    }
+}
+
+/// Whether a step makes something from what another should have mended. Made from damage it would destroy the better copy.
+fn reads_from(action: &Action, other: &DoneAction) -> bool {
+    let rows = matches!(other.fix, Fix::Manifest | Fix::Segments | Fix::Forward);
+    rows && matches!(action.fix, Fix::Deletes | Fix::ScalarIndex | Fix::FtsIndex | Fix::IdMap)
+}
+
+fn not_done(action: &Action, error: &EngineError) -> DoneAction {
+    let mut done = layers::done(action, format!("not done: {error}"));
+    done.ok = false;
+    done
+}
+
+/// A folder for this run that is not there yet.
+fn folder(fs: &dyn Vfs, root: &Path, now: u64) -> PathBuf {
+    let mut folder = undo::quarantine_of(root).join(now.to_string());
+    while fs.metadata(&folder).is_ok() {
+        let mut name = folder.file_name().unwrap_or_default().to_owned();
+        name.push("+");
+        folder.set_file_name(name);
+    }
+    folder
+}
+
+/// Takes the collection's lock; `None` if there is no file to lock.
+fn take_lock(fs: &dyn VfsMut, root: &Path, timeout: Duration) -> Result<Option<LockGuard>, EngineError> {
+    let path = root.join(LOCK);
+    let start = Instant::now();
+    loop {
+        match fs.lock_exclusive(&path) {
+            Ok(guard) => return Ok(Some(guard)),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                let left = timeout.saturating_sub(start.elapsed());
+                if left.is_zero() {
+                    return Err(InspectError::Locked { holders: vfs::holders(&path), path }.into());
+                }
+                thread::sleep(RETRY.min(left));
+            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(EngineError::io(&path, error)),
+        }
+    }
+}
+
+/// Takes back the latest repair, or the one whose folder is given.
+///
+/// # Errors
+/// There is none; or the collection has been written since.
+pub fn take_back(
+    fs: &Arc<dyn VfsMut>,
+    root: &Path,
+    folder: Option<PathBuf>,
+    lock_timeout: Duration,
+) -> Result<UndoReport, EngineError> {
+    let root = &fs.canonical(root).map_err(|error| EngineError::io(root, error))?;
+    let _lock = take_lock(fs.as_ref(), root, lock_timeout)?;
+    let folder = folder.or_else(|| undo::runs(fs.as_ref(), root).into_iter().next());
+    let Some(folder) = folder else {
+        let message = format!("no repair in {} can be taken back", undo::quarantine_of(root).display());
+        return Err(Refusal::new("repair.nothing-to-undo", message).into());
+    };
+    undo::undo(fs, root, &folder)
+}

@@ -1,0 +1,162 @@
+//! `repair`.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::{Finding, Loss};
+
+/// What a repair can be told to mend (`--fix`), in the order in which it is done.
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema, clap::ValueEnum,
+)]
+#[serde(rename_all = "kebab-case")]
+pub enum Fix {
+    /// The lock file.
+    Lock,
+    /// The manifest: an older one, a rebuilt one, or one whose rules are put right.
+    Manifest,
+    /// Segments: missing ones are given up, orphans adopted.
+    Segments,
+    /// Forward blocks: ids, keys and values from id map and indexes; rows that cannot be read.
+    Forward,
+    /// The delete snapshot.
+    Deletes,
+    /// Vector files.
+    Vectors,
+    /// Scalar inverted indexes.
+    ScalarIndex,
+    /// Full-text indexes.
+    FtsIndex,
+    /// The id map.
+    IdMap,
+    /// The write-ahead log.
+    Wal,
+    /// Leftovers, orphans and unfinished files go to the quarantine.
+    Gc,
+    /// Files of old releases that zvec 0.8.0 does not open or reads wrongly. Only if asked for.
+    Upgrade,
+}
+
+impl Fix {
+    /// As it is typed.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Lock => "lock",
+            Self::Manifest => "manifest",
+            Self::Segments => "segments",
+            Self::Forward => "forward",
+            Self::Deletes => "deletes",
+            Self::Vectors => "vectors",
+            Self::ScalarIndex => "scalar-index",
+            Self::FtsIndex => "fts-index",
+            Self::IdMap => "id-map",
+            Self::Wal => "wal",
+            Self::Gc => "gc",
+            Self::Upgrade => "upgrade",
+        }
+    }
+}
+
+/// One step of a plan.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Action {
+    /// What is mended.
+    pub fix: Fix,
+    /// The file or directory, relative to the collection.
+    pub path: String,
+    /// The segment, if it belongs to one.
+    pub segment: Option<u32>,
+    /// Codes of the findings that call for it.
+    pub findings: Vec<String>,
+    /// What is done, and from what.
+    pub does: String,
+    /// Whether something is lost by the damage that no redundancy brings back, as far as is known before.
+    pub loss: Loss,
+    /// Documents concerned, if known.
+    pub documents: Option<u64>,
+}
+
+/// What a repair would do, kept in a file with `--plan` and carried out with `--apply`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Plan {
+    /// Version of zvecctl that made it.
+    pub version: String,
+    /// State of the collection when it was made: it is carried out on no other.
+    pub fingerprint: String,
+    /// The manifest that it begins with; `null` if none can be used.
+    pub manifest: Option<String>,
+    /// The steps in order.
+    pub actions: Vec<Action>,
+    /// Errors that no step mends.
+    pub unmended: Vec<Finding>,
+}
+
+/// What one step did.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct DoneAction {
+    /// What was mended.
+    pub fix: Fix,
+    /// The file or directory that was damaged, relative to the collection.
+    pub path: String,
+    /// Whether it succeeded. A step that does not leaves everything as it was; those after it are taken all the same.
+    pub ok: bool,
+    /// What was done, or why not.
+    pub detail: String,
+    /// Documents that came out of it whole.
+    pub documents: Option<u64>,
+    /// Documents that are lost, as a whole.
+    pub lost: Vec<LostDocument>,
+    /// Documents lost that the list leaves out: at most 1,000 are listed.
+    pub lost_unlisted: u64,
+    /// Values that are lost, or not certain, of documents that are kept.
+    pub doubtful: Vec<String>,
+}
+
+/// A document that no redundancy brings back.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct LostDocument {
+    /// Its primary key, if anything tells it.
+    pub id: Option<String>,
+    /// Its document id, if anything tells it.
+    pub doc_id: Option<u64>,
+    /// Why.
+    pub reason: String,
+}
+
+/// Result of `repair`.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, JsonSchema)]
+pub struct RepairReport {
+    /// Whether anything was changed.
+    pub applied: bool,
+    /// What was found before.
+    pub findings: Vec<Finding>,
+    /// What is, or was, to be done.
+    pub plan: Plan,
+    /// What was done, in order.
+    pub done: Vec<DoneAction>,
+    /// The manifest that was published, if one was.
+    pub published: Option<String>,
+    /// Where everything is that was replaced, and the journal that `--undo` takes back.
+    pub quarantine: Option<String>,
+    /// Live documents before, as far as they could be read; `null` if not counted.
+    pub documents_before: Option<u64>,
+    /// Live documents after.
+    pub documents_after: Option<u64>,
+    /// What a check of level 3 found afterwards; `null` if nothing was applied.
+    pub after: Option<Vec<Finding>>,
+    /// Whether that check is free of errors.
+    pub clean: bool,
+    /// What `--undo` did.
+    pub undone: Option<UndoReport>,
+}
+
+/// Result of `repair --undo`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct UndoReport {
+    /// The run that was taken back.
+    pub folder: String,
+    /// Files and directories that are back in their place.
+    pub restored: u64,
+    /// Files of the repair that were taken out of the collection, into `undone/` of the folder.
+    pub taken_out: u64,
+}
