@@ -87,16 +87,16 @@ pub fn run(session: &mut Session, args: &RepairArgs) -> Result<Exit, Failure> {
         json.push(b'\n');
         seal::write(file, &json)?;
     }
-    let exit = exit(&report);
+    let exit = exit(&report, args.yes || args.apply.is_some());
     session.out.report("repair", Some(show_path(path)), exit, &report)?;
     Ok(exit)
 }
 
-fn exit(report: &RepairReport) -> Exit {
+fn exit(report: &RepairReport, told: bool) -> Exit {
     if report.undone.is_some() {
         return Exit::Ok;
     }
-    if !report.applied && !report.plan.actions.is_empty() {
+    if !told && !report.plan.actions.is_empty() {
         return Exit::NotApplied;
     }
     let left = Exit::of_findings(report.after.as_deref().unwrap_or(&report.findings));

@@ -24,7 +24,7 @@ impl Render for RepairReport {
             nothing(self, page);
             return;
         }
-        if self.applied { applied(self, page) } else { planned(self, page) }
+        if self.applied || !self.done.is_empty() { applied(self, page) } else { planned(self, page) }
     }
 }
 
