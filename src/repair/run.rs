@@ -329,11 +329,12 @@ fn layer(bench: &mut Bench, action: &Action, assumed: &[String]) -> Result<DoneA
             done.doubtful = assumed.to_vec();
             Ok(done)
         }
+        Fix::Forward => layers::forward::rebuild(bench, action),
         Fix::Deletes => layers::deletes::rebuild(bench, action),
         Fix::ScalarIndex => layers::scalar_index::rebuild(bench, action),
         Fix::FtsIndex => layers::fts_index::rebuild(bench, action),
         Fix::IdMap => layers::id_map::rebuild(bench, action),
-        Fix::Segments | Fix::Forward | Fix::Vectors | Fix::Upgrade | Fix::Wal | Fix::Gc => {
+        Fix::Segments | Fix::Vectors | Fix::Upgrade | Fix::Wal | Fix::Gc => {
             Err(Refusal::new("repair.impossible", "nothing can mend this").into())
         }
     }

@@ -1,6 +1,7 @@
 //! What is made anew, layer by layer: one module for each kind of file, each with what it needs and what it loses.
 
 pub mod deletes;
+pub mod forward;
 pub mod fts_index;
 pub mod gc;
 pub mod id_map;
