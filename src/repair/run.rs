@@ -276,7 +276,7 @@ fn take_steps(
     let mut bench = Bench::new(fs, &view, survey.base.name, survey.base.manifest, request.now);
     let total = survey.plan.actions.len() as u64;
     let (before, after): (Vec<&Action>, Vec<&Action>) =
-        survey.plan.actions.iter().partition(|action| action.fix < Fix::Wal);
+        survey.plan.actions.iter().partition(|action| !matches!(action.fix, Fix::Wal | Fix::Gc));
     let mut taken = 0;
     for action in before {
         if !(hooks.watch)(Step::Mend(taken, total)) {
@@ -334,7 +334,8 @@ fn layer(bench: &mut Bench, action: &Action, assumed: &[String]) -> Result<DoneA
         Fix::ScalarIndex => layers::scalar_index::rebuild(bench, action),
         Fix::FtsIndex => layers::fts_index::rebuild(bench, action),
         Fix::IdMap => layers::id_map::rebuild(bench, action),
-        Fix::Segments | Fix::Vectors | Fix::Upgrade | Fix::Wal | Fix::Gc => {
+        Fix::Vectors | Fix::Upgrade => layers::vectors::rebuild(bench, action),
+        Fix::Segments | Fix::Wal | Fix::Gc => {
             Err(Refusal::new("repair.impossible", "nothing can mend this").into())
         }
     }

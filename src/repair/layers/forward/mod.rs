@@ -10,6 +10,7 @@ mod report;
 mod values;
 
 use std::{
+    collections::{BTreeMap, BTreeSet},
     ops::Range,
     path::{Path, PathBuf},
 };
@@ -189,7 +190,7 @@ fn known(bench: &Bench, view: &View, job: &Job, deleted: &Deleted) -> Known {
     let map = IdMap::load(view, &bench.manifest);
     let findings = Findings::default();
     let mut map_sound = map.findings.is_empty();
-    let mut entries = std::collections::BTreeMap::new();
+    let mut entries = BTreeMap::new();
     for (key, id, certain) in map.entries(&findings) {
         map_sound &= certain;
         if range.contains(&id) && entries.insert(id, key).is_some() {
@@ -234,4 +235,26 @@ fn row_ids(bench: &Bench, view: &View, job: &Job, range: &Range<u64>) -> Result<
 /// Opens a block, telling nobody what is wrong with it: that has been found before.
 fn open(view: &View, path: &Path) -> Option<BlockReader> {
     BlockReader::open(view, path, 0, &Findings::default())
+}
+
+/// Document id and key of some rows of a segment, as far as they can be read.
+pub fn names_of(view: &View, segment: SegmentRef<'_>, rows: &BTreeSet<u64>) -> BTreeMap<u64, (Option<u64>, Option<String>)> {
+    let mut names = BTreeMap::new();
+    let mut first = 0u64;
+    for block in segment.row_blocks() {
+        let end = first.saturating_add(block.doc_count.into());
+        if rows.range(first..end).next().is_some()
+            && let Some(path) = segment.block_path(block)
+        {
+            let mut opened = Block::open(view, &path);
+            opened.measure(block.doc_count as usize);
+            for (row, (id, key)) in (first..end).zip(opened.keys(block.doc_count as usize)) {
+                if rows.contains(&row) {
+                    names.insert(row, (id, key.map(|key| String::from_utf8_lossy(&key).into_owned())));
+                }
+            }
+        }
+        first = end;
+    }
+    names
 }
