@@ -79,11 +79,15 @@ pub fn settle(stored: &[(Option<u64>, Option<Vec<u8>>)], known: &Known) -> Resul
         true => known.map.iter().map(|(id, key)| (key.as_slice(), *id)).collect(),
         false => HashMap::new(),
     };
-    let mut ids: Vec<Option<u64>> = stored.iter().map(|(id, key)| (*id).filter(|id| anchored(*id, key, known))).collect();
+    let mut ids: Vec<Option<u64>> =
+        stored.iter().map(|(id, key)| (*id).filter(|id| anchored(*id, key, known))).collect();
     keep_ascending(&mut ids);
     let anchors = ids.iter().flatten().count();
     let live = known.live(&known.range).len();
-    let foreign = known.map_sound && live >= FEW && anchors * 2 < live.min(stored.len()) && stored.iter().any(|(id, _)| id.is_some());
+    let foreign = known.map_sound
+        && live >= FEW
+        && anchors * 2 < live.min(stored.len())
+        && stored.iter().any(|(id, _)| id.is_some());
     let nothing = vec![(None, None); if foreign { stored.len() } else { 0 }];
     let stored = if foreign { nothing.as_slice() } else { stored };
     if foreign {
@@ -321,7 +325,11 @@ mod tests {
         let nothing = vec![(None, None); 10];
         let settled = settle(&nothing, &known()).unwrap();
         assert_eq!(settled.keys[4], key(14));
-        assert_eq!((settled.given_up.as_slice(), settled.lost.len()), (&[3][..], 0), "13 was deleted, nobody misses it");
+        assert_eq!(
+            (settled.given_up.as_slice(), settled.lost.len()),
+            (&[3][..], 0),
+            "13 was deleted, nobody misses it"
+        );
         // More ids than rows: those of map and delete set.
         let wide = Known { range: 5..40, ..known() };
         assert_eq!(settle(&nothing, &wide).unwrap().ids, settled.ids);

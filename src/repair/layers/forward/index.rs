@@ -151,7 +151,11 @@ impl IndexColumn {
             let length = length?;
             let Some((stored, stored_length)) = term::encode_elements(value) else { return Some(false) };
             let held = terms.iter().filter_map(|number| self.term(*number));
-            return Some(stored_length == length && stored.len() == terms.len() && held.fold(true, |all, term| all && stored.contains(term)));
+            return Some(
+                stored_length == length
+                    && stored.len() == terms.len()
+                    && held.fold(true, |all, term| all && stored.contains(term)),
+            );
         }
         let [number] = terms.as_slice() else { return None };
         Some(term::encode(value).as_deref() == self.term(*number))
@@ -170,7 +174,8 @@ impl IndexColumn {
             return if contradicts { Told::Nothing } else { Told::Exactly(Value::Null) };
         }
         let scalar = self.column_type.scalar;
-        let decoded = terms.iter().map(|number| term::decode(self.term(*number)?, scalar).ok()).collect::<Option<Vec<Value>>>();
+        let decoded =
+            terms.iter().map(|number| term::decode(self.term(*number)?, scalar).ok()).collect::<Option<Vec<Value>>>();
         let Some(decoded) = decoded else { return Told::Nothing };
         if !self.column_type.array {
             return match decoded.into_iter().next().filter(|_| terms.len() == 1) {

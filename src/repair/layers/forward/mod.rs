@@ -101,7 +101,14 @@ pub fn rebuild(bench: &mut Bench, action: &Action) -> Result<DoneAction, EngineE
             }
         }
     }
-    bench.replace_blocks(segment, |other| other.block_id == old && other.block_type == BlockType::Scalar as i32, vec![meta.clone()]);
+    bench.replace_blocks(
+        segment,
+        |other| other.block_id == old && other.block_type == BlockType::Scalar as i32,
+        vec![meta.clone()],
+    );
+    if job.is_rows {
+        bench.change_rows();
+    }
     for row in telling.given_up() {
         if let Some(id) = settled.ids.get(row).filter(|id| !gone.contains(**id)) {
             bench.give_up(*id);
@@ -143,7 +150,11 @@ fn find(bench: &Bench, path: &Path) -> Result<Option<Job>, EngineError> {
         let mut columns = Vec::new();
         for name in [DOC_ID_COLUMN, UID_COLUMN].into_iter().filter(|_| is_rows) {
             let scalar = if name == DOC_ID_COLUMN { ScalarType::U64 } else { ScalarType::String };
-            columns.push(Column { name: name.to_owned(), column_type: ColumnType { scalar, array: false }, nullable: false });
+            columns.push(Column {
+                name: name.to_owned(),
+                column_type: ColumnType { scalar, array: false },
+                nullable: false,
+            });
         }
         for name in meta.columns.iter().filter(|name| *name != DOC_ID_COLUMN && *name != UID_COLUMN) {
             let field = schema.position(name).and_then(|at| schema.fields().get(at));
@@ -238,7 +249,11 @@ fn open(view: &View, path: &Path) -> Option<BlockReader> {
 }
 
 /// Document id and key of some rows of a segment, as far as they can be read.
-pub fn names_of(view: &View, segment: SegmentRef<'_>, rows: &BTreeSet<u64>) -> BTreeMap<u64, (Option<u64>, Option<String>)> {
+pub fn names_of(
+    view: &View,
+    segment: SegmentRef<'_>,
+    rows: &BTreeSet<u64>,
+) -> BTreeMap<u64, (Option<u64>, Option<String>)> {
     let mut names = BTreeMap::new();
     let mut first = 0u64;
     for block in segment.row_blocks() {

@@ -89,9 +89,7 @@ pub fn write(
 
 /// The value of a cell, and where it comes from.
 fn decide(column: &Column, row: usize, stored: Option<Value>, redundant: &Redundant) -> (Value, Source) {
-    let fits = |value: &Value| {
-        column.column_type.check(value).is_ok() && (*value != Value::Null || column.nullable)
-    };
+    let fits = |value: &Value| column.column_type.check(value).is_ok() && (*value != Value::Null || column.nullable);
     let stored = stored.filter(fits);
     let told = redundant.index.as_ref().map(|index| match &stored {
         Some(value) if index.agrees(row, value) != Some(false) => Told::Nothing,
@@ -130,7 +128,10 @@ fn redundant(
     let range = job.first_row..job.first_row.saturating_add(rows as u64);
     let is_indexed = |name: &str| {
         let field = schema.position(name).and_then(|at| schema.fields().get(at));
-        matches!(field.map(|field| &field.kind), Some(FieldKind::Scalar { index: Some(ScalarIndex::Invert { .. }), .. }))
+        matches!(
+            field.map(|field| &field.kind),
+            Some(FieldKind::Scalar { index: Some(ScalarIndex::Invert { .. }), .. })
+        )
     };
     let mut found: Vec<(Option<IndexColumn>, u64, u64)> = job
         .columns

@@ -5,7 +5,7 @@ use std::ops::Range;
 use crate::{
     format::{
         manifest::proto::{BlockMeta, BlockType},
-        proxima::{Codec, DataType, Encoding, IndexKind, RowReader, VectorFile, recode::Recoder},
+        proxima::{Checksum, Codec, DataType, Encoding, IndexKind, RowReader, VectorFile, recode::Recoder},
         value::Value,
     },
     inspect::{
@@ -25,6 +25,8 @@ pub struct Copy {
     pub file: Option<VectorFile<Bytes>>,
     /// What was undone to read it.
     pub notes: Vec<String>,
+    /// Whether a checksum over its vectors does not fit.
+    pub unsure: bool,
     shift: Shift,
     reader: Option<RowReader>,
 }
@@ -71,9 +73,10 @@ pub enum Quality {
 /// The blocks of a column of one kind with the rows that they hold.
 pub fn blocks<'a>(segment: SegmentRef<'a>, column: &str, kind: BlockType) -> Vec<(&'a BlockMeta, Range<u64>)> {
     let mut first = 0u64;
-    let of_column = segment.meta.persisted_blocks.iter().filter(|block| {
-        block.block_type == kind as i32 && block.columns.first().is_some_and(|name| name == column)
-    });
+    let of_column =
+        segment.meta.persisted_blocks.iter().filter(|block| {
+            block.block_type == kind as i32 && block.columns.first().is_some_and(|name| name == column)
+        });
     let mut found = Vec::new();
     for block in of_column {
         let end = first.saturating_add(block.doc_count.into());
@@ -96,13 +99,26 @@ pub fn copies(
         let path = segment.block_path(block).unwrap_or_default();
         let found = view.source(&path).ok().and_then(|source| open(source));
         let Some((file, notes)) = found else {
-            return Copy { rows, file: None, notes: Vec::new(), shift: Shift::None, reader: None };
+            return Copy { rows, file: None, notes: Vec::new(), unsure: false, shift: Shift::None, reader: None };
         };
         let shift = shifts.shift(rows.clone(), &path, &file);
         let reader = Some(file.reader());
-        Copy { rows, file: Some(file), notes, shift, reader }
+        let unsure = has_wrong_checksum(&file);
+        Copy { rows, file: Some(file), notes, unsure, shift, reader }
     });
     opened.collect()
+}
+
+/// Whether a checksum that covers vectors does not fit.
+fn has_wrong_checksum(file: &VectorFile<Bytes>) -> bool {
+    let container = &file.container;
+    let wrong = |found: Option<Checksum>| found.is_some_and(|checksum| !checksum.is_valid());
+    if wrong(container.check_content(file.source()).ok().flatten()) {
+        return true;
+    }
+    let others = ["IndexVersion", "IndexMeta", "flat.linear_meta", "linear.linear_meta"];
+    let segments = container.segments.iter().filter(|segment| !others.contains(&segment.name.as_str()));
+    segments.into_iter().any(|segment| wrong(container.check_segment(file.source(), segment).ok().flatten()))
 }
 
 impl Copy {

@@ -87,7 +87,7 @@ pub fn rebuild(bench: &mut Bench, action: &Action) -> Result<DoneAction, EngineE
         return Err(impossible(&job, "the schema has no such vector column"));
     };
     let mut telling = Telling::default();
-    let mut new = Vec::new();
+    let (mut new, mut unsure) = (Vec::new(), false);
     if let Some(making) = making(bench, &view, &job)? {
         let segment = segment_of(bench, &job).ok_or_else(|| impossible(&job, "the segment is gone"))?;
         let findings = Findings::default();
@@ -102,19 +102,18 @@ pub fn rebuild(bench: &mut Bench, action: &Action) -> Result<DoneAction, EngineE
         let targets: Vec<(BlockMeta, Range<u64>)> = wanted.map(|(block, rows)| (block.clone(), rows)).collect();
         let own = if job.quantised { &sources.quantised } else { &sources.full };
         let touched = own.iter().filter(|copy| targets.iter().any(|(_, rows)| *rows == copy.rows));
-        touched.for_each(|copy| telling.notes(copy.notes.iter().cloned()));
+        for copy in touched {
+            unsure |= copy.unsure && !job.quantised;
+            telling.notes(copy.notes.iter().cloned());
+        }
         let gone = &snapshot | bench.deleted();
         let rows: Vec<u64> = targets.iter().flat_map(|(_, rows)| rows.clone()).collect();
         let dead = dead(&view, segment, &rows, &gone);
         for (old, rows) in targets {
             let id = bench.block_id(job.segment)?;
             let meta = BlockMeta { block_id: id, ..draft(kind, id, old.columns.clone()) };
-            let meta = BlockMeta {
-                min_doc_id: old.min_doc_id,
-                max_doc_id: old.max_doc_id,
-                doc_count: old.doc_count,
-                ..meta
-            };
+            let meta =
+                BlockMeta { min_doc_id: old.min_doc_id, max_doc_id: old.max_doc_id, doc_count: old.doc_count, ..meta };
             let path = bench.root().join(bench.block_path(job.segment, &meta));
             write(bench, &path, &job, &making, rows, &mut sources, &dead, &mut telling)?;
             new.push((old.block_id, meta));
@@ -149,8 +148,7 @@ pub fn rebuild(bench: &mut Bench, action: &Action) -> Result<DoneAction, EngineE
     if unbuilt && let Some(segment) = bench.segment_mut(job.segment) {
         segment.indexed_vector_fields.retain(|name| *name != job.column);
     }
-    let checksum = action.findings.iter().any(|code| code == "proxima.content-crc" || code == "proxima.segment-crc");
-    Ok(telling.done(action, &paths, unbuilt, checksum && !job.quantised))
+    Ok(telling.done(action, &paths, unbuilt, unsure))
 }
 
 fn kind_of(quantised: bool) -> BlockType {
@@ -208,9 +206,10 @@ fn making(bench: &Bench, view: &View, job: &Job) -> Result<Option<Making>, Engin
     let Some((file, _)) = opened.filter(|(file, _)| matches!(file.layout, Layout::Flat(_))) else {
         return Err(failed(error));
     };
-    let rotation = file.container.segment(SEGMENT).and_then(|segment| {
-        file.container.read(file.source(), segment, MAX_ROTATION, "rotation.truncated").ok()
-    });
+    let rotation = file
+        .container
+        .segment(SEGMENT)
+        .and_then(|segment| file.container.read(file.source(), segment, MAX_ROTATION, "rotation.truncated").ok());
     Ok(Some(Making::Copying(FilePlan::copying(file.meta.clone(), rotation))))
 }
 

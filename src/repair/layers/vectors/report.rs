@@ -119,7 +119,7 @@ impl Telling {
             let (count, list) = (self.nulled.len(), self.list(&self.nulled));
             doubtful.push(format!("{count} vectors cannot be read and are null now: {list}"));
         }
-        if unsure && self.notes.is_empty() {
+        if unsure {
             doubtful.push(format!(
                 "a checksum of the old file does not fit: any of its {} vectors may be wrong, nothing tells which",
                 self.rows
