@@ -268,7 +268,7 @@ fn judge(
 }
 
 /// Whether a sparse vector is the half-precision form of another.
-fn alike(full: &Value, half: &Value) -> bool {
+pub fn alike(full: &Value, half: &Value) -> bool {
     let (Value::SparseF32(full), Value::SparseF32(half)) = (full, half) else { return true };
     let near = |a: f32, b: f32| {
         let tolerance = (f64::from(a).abs() * HALF).max(HALF_SUBNORMAL);

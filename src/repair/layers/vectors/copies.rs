@@ -12,7 +12,7 @@ use crate::{
         SegmentRef, View,
         documents::{Shift, VectorColumn},
     },
-    verify::vectors::{difference, is_sound, is_unit},
+    verify::vectors::{alike, difference, is_sound, is_unit},
 };
 
 use super::patched::{Bytes, open};
@@ -154,18 +154,33 @@ impl Copy {
         self.encoding()?.decode(element, 0).ok().map(|vector| vector.value)
     }
 
-    /// The vector of a row, whatever kind of file it is.
+    /// The vector of a row of a quantised file: under COSINE with the length that is stored, which the codes only come near.
     fn value(&mut self, row: u64) -> Option<Value> {
-        match self.row(row) {
-            Found::Element(element) => {
-                let sound = self.encoding().is_some_and(|encoding| {
-                    is_sound(encoding, &element) != Some(false) && is_unit(encoding, &element) != Some(false)
-                });
-                self.decode(&element).filter(|value| sound && is_finite(value))
-            }
-            _ => None,
+        let Found::Element(element) = self.row(row) else { return None };
+        let encoding = self.encoding()?;
+        if !encoding.sparse && (agrees(encoding, &element) == Some(false) || is_unit(encoding, &element) == Some(false))
+        {
+            return None;
         }
+        let vector = encoding.decode(&element, 0).ok()?;
+        let value = match (vector.value, vector.norm) {
+            (Value::F32s(values), Some(norm)) if !vector.exact => {
+                let length = values.iter().map(|x| f64::from(*x).powi(2)).sum::<f64>().sqrt();
+                let scale = if length > 0.0 { f64::from(norm) / length } else { 1.0 };
+                Value::F32s(values.iter().map(|x| (f64::from(*x) * scale) as f32).collect())
+            }
+            (value, _) => value,
+        };
+        Some(value).filter(is_finite)
     }
+}
+
+/// Whether a quantised element agrees with itself; a step of its codes is never nothing.
+fn agrees(encoding: &Encoding, element: &[u8]) -> Option<bool> {
+    let found = encoding.redundancy(element, 0).ok()?;
+    let sane =
+        found.scale.is_none_or(|scale| scale > 0.0 && scale.is_finite()) && found.offset.is_none_or(f32::is_finite);
+    if sane { is_sound(encoding, element) } else { Some(false) }
 }
 
 /// All copies of a column.
@@ -242,6 +257,11 @@ fn against(encoding: &Encoding, element: &[u8], copy: &mut Copy, row: u64) -> Qu
     let Found::Element(other) = copy.row(row) else { return Quality::Whole };
     let Some(target) = copy.encoding() else { return Quality::Whole };
     let Some(file) = &copy.file else { return Quality::Whole };
+    if encoding.sparse && target.sparse {
+        let values = encoding.decode(element, 0).ok().zip(target.decode(&other, 0).ok());
+        let alike = values.is_none_or(|(full, half)| alike(&full.value, &half.value));
+        return if alike { Quality::Whole } else { Quality::Disputed };
+    }
     let Some(mut recoder) = Recoder::new(encoding, target, file.meta.metric() == "SquaredEuclidean") else {
         return Quality::Whole;
     };
@@ -249,7 +269,7 @@ fn against(encoding: &Encoding, element: &[u8], copy: &mut Copy, row: u64) -> Qu
     if difference(row, (file.kind, target), &likeness).is_none() {
         return Quality::Whole;
     }
-    match is_sound(target, &other) {
+    match agrees(target, &other) {
         Some(true) => Quality::Quantised,
         Some(false) => Quality::Whole,
         None => Quality::Disputed,

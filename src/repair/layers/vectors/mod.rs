@@ -34,7 +34,10 @@ use crate::{
         documents::{Fields, VectorColumn},
         segments_of,
     },
-    report::repair::{Action, DoneAction},
+    report::{
+        repair::{Action, DoneAction},
+        show_path,
+    },
 };
 
 use self::{
@@ -87,8 +90,10 @@ pub fn rebuild(bench: &mut Bench, action: &Action) -> Result<DoneAction, EngineE
         return Err(impossible(&job, "the schema has no such vector column"));
     };
     let mut telling = Telling::default();
-    let (mut new, mut unsure) = (Vec::new(), false);
+    let (mut new, mut unsure, mut cosine) = (Vec::new(), false, false);
     if let Some(making) = making(bench, &view, &job)? {
+        let (Making::Vectors(plan) | Making::Copying(plan)) = &making;
+        cosine = !job.quantised && plan.meta.metric() == "Cosine";
         let segment = segment_of(bench, &job).ok_or_else(|| impossible(&job, "the segment is gone"))?;
         let findings = Findings::default();
         let shifts = VectorColumn::new(&view, segment, field, &snapshot, &findings);
@@ -148,7 +153,19 @@ pub fn rebuild(bench: &mut Bench, action: &Action) -> Result<DoneAction, EngineE
     if unbuilt && let Some(segment) = bench.segment_mut(job.segment) {
         segment.indexed_vector_fields.retain(|name| *name != job.column);
     }
-    Ok(telling.done(action, &paths, unbuilt, unsure))
+    let mut report = telling.done(action, &paths, unbuilt, unsure);
+    if cosine && telling.from_copies() {
+        // The unit vectors that are written are not those that the codes are of.
+        let segment = segment_of(bench, &job);
+        let copies = segment.map(|segment| blocks(segment, &job.column, BlockType::VectorIndexQuantize));
+        let stale: Vec<PathBuf> =
+            copies.into_iter().flatten().filter_map(|(block, _)| segment?.block_path(block)).collect();
+        for path in stale {
+            let again = rebuild(bench, &Action { path: show_path(&path), findings: Vec::new(), ..action.clone() })?;
+            report.detail = format!("{}; {}", report.detail, again.detail);
+        }
+    }
+    Ok(report)
 }
 
 fn kind_of(quantised: bool) -> BlockType {

@@ -58,6 +58,11 @@ impl Telling {
         self.left_out = true;
     }
 
+    /// Whether vectors come from the quantised copy.
+    pub fn from_copies(&self) -> bool {
+        self.by_quality.contains_key(&Quality::Quantised)
+    }
+
     /// Rows whose documents are given up.
     pub fn lost(&self) -> Vec<u64> {
         self.lost.clone()
@@ -117,7 +122,10 @@ impl Telling {
         }
         if !self.nulled.is_empty() {
             let (count, list) = (self.nulled.len(), self.list(&self.nulled));
-            doubtful.push(format!("{count} vectors cannot be read and are null now: {list}"));
+            doubtful.push(format!(
+                "{count} vectors cannot be read and are null now: {list}; zvec 0.8.0 does not fetch documents behind the last one of a block \
+                 that has a vector"
+            ));
         }
         if unsure {
             doubtful.push(format!(
