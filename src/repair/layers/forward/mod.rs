@@ -79,7 +79,11 @@ pub fn rebuild(bench: &mut Bench, action: &Action) -> Result<DoneAction, EngineE
         telling.settled(&settled);
         settled
     } else {
-        ids::Settled { ids: row_ids(bench, &view, &job, &range)?, ..ids::Settled::default() }
+        let ids = row_ids(bench, &view, &job, &range)?;
+        let keys = segment_of(bench, &job).map(|segment| names_of(&view, segment, &range.clone().collect()));
+        let keys = keys.unwrap_or_default().into_values();
+        let keys = keys.map(|(_, key)| key.unwrap_or_default().into_bytes()).collect();
+        ids::Settled { ids, keys, ..ids::Settled::default() }
     };
     let gone = deleted.ids() | bench.deleted();
     let written = values::write(bench, &view, &job, &mut block, &settled, &gone, &mut telling)?;
