@@ -50,7 +50,10 @@ pub(super) fn check(context: &Context<'_>, tree: &Tree, segment: SegmentRef<'_>)
 fn is_old(graph: &Graph) -> bool {
     let header = &graph.header;
     match graph.kind {
-        GraphKind::Hnsw => header.scaling == SCALING && header.max_upper_degree != SCALING,
+        // Without upper levels there is nothing whose size depends on it, and zvec 0.8.0 opens the file.
+        GraphKind::Hnsw => {
+            header.scaling == SCALING && header.max_upper_degree != SCALING && !graph.hash_tables.is_empty()
+        }
         GraphKind::HnswSparse => header.size == SPARSE_HEADER,
         GraphKind::HnswRabitq | GraphKind::Vamana => false,
     }

@@ -150,11 +150,9 @@ impl IndexColumn {
         if self.column_type.array {
             let length = length?;
             let Some((stored, stored_length)) = term::encode_elements(value) else { return Some(false) };
-            let held = terms.iter().filter_map(|number| self.term(*number));
+            let mut held = terms.iter().filter_map(|number| self.term(*number));
             return Some(
-                stored_length == length
-                    && stored.len() == terms.len()
-                    && held.fold(true, |all, term| all && stored.contains(term)),
+                stored_length == length && stored.len() == terms.len() && held.all(|term| stored.contains(term)),
             );
         }
         let [number] = terms.as_slice() else { return None };

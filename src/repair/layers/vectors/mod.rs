@@ -154,7 +154,7 @@ pub fn rebuild(bench: &mut Bench, action: &Action) -> Result<DoneAction, EngineE
         segment.indexed_vector_fields.retain(|name| *name != job.column);
     }
     let mut report = telling.done(action, &paths, unbuilt, unsure);
-    if cosine && telling.from_copies() {
+    if cosine && telling.has_quantised() {
         // The unit vectors that are written are not those that the codes are of.
         let segment = segment_of(bench, &job);
         let copies = segment.map(|segment| blocks(segment, &job.column, BlockType::VectorIndexQuantize));

@@ -111,7 +111,7 @@ mod tests {
 
     #[test]
     fn the_checksum_tells_which_bit_was_flipped() {
-        let sound: Vec<u8> = (0..1000u32).map(|n| (n * 37 >> 3) as u8).collect();
+        let sound: Vec<u8> = (0..1000u32).map(|n| ((n * 37) >> 3) as u8).collect();
         for (at, bit) in [(0usize, 0u32), (0, 7), (1, 3), (500, 0), (999, 6), (999, 7), (999, 0)] {
             let mut damaged = sound.clone();
             damaged[at] ^= 1 << bit;

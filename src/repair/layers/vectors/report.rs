@@ -59,7 +59,7 @@ impl Telling {
     }
 
     /// Whether vectors come from the quantised copy.
-    pub fn from_copies(&self) -> bool {
+    pub fn has_quantised(&self) -> bool {
         self.by_quality.contains_key(&Quality::Quantised)
     }
 
