@@ -56,6 +56,8 @@ pub struct Bench {
     retired: BTreeSet<PathBuf>,
     /// Documents that are given up: their rows stay, so that row numbers stay, and are marked deleted.
     given_up: RoaringTreemap,
+    /// Whether ids or keys of rows differ from what was in force, or documents were given up.
+    rows_changed: bool,
     changed: bool,
     now: u64,
 }
@@ -76,6 +78,7 @@ impl Bench {
             blocks: BTreeMap::new(),
             retired: BTreeSet::new(),
             given_up: RoaringTreemap::new(),
+            rows_changed: false,
             changed: base.is_none(),
             now,
         }
@@ -125,7 +128,19 @@ impl Bench {
     /// Gives a document up: its row stays and is marked deleted when the draft is published.
     pub fn give_up(&mut self, doc_id: u64) {
         self.changed = true;
+        self.rows_changed = true;
         self.given_up.insert(doc_id);
+    }
+
+    /// Says that rows have other ids or keys now.
+    pub fn change_rows(&mut self) {
+        self.changed = true;
+        self.rows_changed = true;
+    }
+
+    /// Whether the id map may have to follow.
+    pub fn rows_changed(&self) -> bool {
+        self.rows_changed
     }
 
     /// Ids that the delete snapshot of the draft marks, and those of documents that are given up.

@@ -28,6 +28,8 @@ use super::bench::shown;
 
 /// Warnings that a repair acts on; all others are left alone.
 const WARNINGS: [&str; 4] = ["file.orphan", "file.leftover", "segment.unfinished", "segment.orphan"];
+/// Warnings of files that are intact: an upgrade acts on them, and only if it is asked for.
+const LEGACY: [&str; 2] = ["vectors.legacy-layout", "vectors.legacy-quantiser"];
 
 /// What is to be mended, and where: the file or directory, and its segment.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -49,7 +51,7 @@ pub fn fix_of(finding: &Finding) -> Option<Fix> {
 pub fn target(finding: &Finding) -> Option<Target> {
     let acts = match finding.severity {
         Severity::Error => !finding.is_newer_format() && !finding.is_io(),
-        Severity::Warning => WARNINGS.contains(&finding.code.as_str()),
+        Severity::Warning => WARNINGS.iter().chain(&LEGACY).any(|code| *code == finding.code),
         Severity::Info => false,
     };
     if !acts {
@@ -59,7 +61,7 @@ pub fn target(finding: &Finding) -> Option<Target> {
     if let Some(fix) = exception(&finding.code) {
         let segment = finding.segment.or(classify(&path).1);
         let place = match fix {
-            Fix::ScalarIndex | Fix::FtsIndex | Fix::Forward | Fix::Vectors | Fix::Gc => structure(&path),
+            Fix::ScalarIndex | Fix::FtsIndex | Fix::Forward | Fix::Vectors | Fix::Upgrade | Fix::Gc => structure(&path),
             _ => path,
         };
         return Some(Target { fix, path: place, segment });
@@ -103,6 +105,7 @@ fn exception(code: &str) -> Option<Fix> {
             Fix::Vectors
         }
         "segment.index-missing" => Fix::ScalarIndex,
+        "vectors.legacy-layout" | "vectors.legacy-quantiser" => Fix::Upgrade,
         _ => return None,
     })
 }
@@ -126,7 +129,8 @@ pub fn plan(
     let mut wanted: BTreeMap<Target, (BTreeSet<String>, Loss, Option<u64>)> = BTreeMap::new();
     let mut unmended = Vec::new();
     for finding in findings {
-        let chosen = target(finding).filter(|target| only.is_none_or(|only| only.contains(&target.fix)));
+        let asked = |fix| only.map_or(fix != Fix::Upgrade, |only| only.contains(&fix));
+        let chosen = target(finding).filter(|target| asked(target.fix));
         let Some(target) = chosen else {
             if finding.severity == Severity::Error {
                 unmended.push(finding.clone());

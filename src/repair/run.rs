@@ -276,16 +276,22 @@ fn take_steps(
     let mut bench = Bench::new(fs, &view, survey.base.name, survey.base.manifest, request.now);
     let total = survey.plan.actions.len() as u64;
     let (before, after): (Vec<&Action>, Vec<&Action>) =
-        survey.plan.actions.iter().partition(|action| action.fix < Fix::Wal);
-    let mut taken = 0;
+        survey.plan.actions.iter().partition(|action| !matches!(action.fix, Fix::Wal | Fix::Gc));
+    let (mut taken, earlier) = (0, report.done.len());
     for action in before {
         if !(hooks.watch)(Step::Mend(taken, total)) {
             return Err(EngineError::io(root, io::ErrorKind::Interrupted.into()));
         }
         taken += 1;
-        if let Some(failed) = report.done.iter().find(|done| !done.ok && reads_from(action, done)) {
+        if let Some(failed) = report.done.iter().skip(earlier).find(|done| !done.ok && reads_from(action, done)) {
             let message = format!("{} {} could not be mended before", failed.fix.name(), failed.path);
             report.done.push(not_done(action, &Refusal::new("repair.impossible", message).into()));
+            continue;
+        }
+        // A step that another one called for, which in the end changed no row.
+        let others = survey.plan.actions.iter().any(|other| matches!(other.fix, Fix::Manifest | Fix::Segments));
+        if action.fix == Fix::IdMap && action.findings.is_empty() && !others && !bench.rows_changed() {
+            report.done.push(layers::done(action, "as it was: no document was given up or put right"));
             continue;
         }
         let mark = journal.mark();
@@ -329,13 +335,13 @@ fn layer(bench: &mut Bench, action: &Action, assumed: &[String]) -> Result<DoneA
             done.doubtful = assumed.to_vec();
             Ok(done)
         }
+        Fix::Forward => layers::forward::rebuild(bench, action),
         Fix::Deletes => layers::deletes::rebuild(bench, action),
         Fix::ScalarIndex => layers::scalar_index::rebuild(bench, action),
         Fix::FtsIndex => layers::fts_index::rebuild(bench, action),
         Fix::IdMap => layers::id_map::rebuild(bench, action),
-        Fix::Segments | Fix::Forward | Fix::Vectors | Fix::Upgrade | Fix::Wal | Fix::Gc => {
-            Err(Refusal::new("repair.impossible", "nothing can mend this").into())
-        }
+        Fix::Vectors | Fix::Upgrade => layers::vectors::rebuild(bench, action),
+        Fix::Segments | Fix::Wal | Fix::Gc => Err(Refusal::new("repair.impossible", "nothing can mend this").into()),
     }
 }
 

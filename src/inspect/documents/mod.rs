@@ -27,6 +27,7 @@ pub use json::write_document;
 pub use parquet::{ParquetError, ParquetExport};
 pub use schema::{Field, Fields};
 use segment::SegmentReader;
+pub use vectors::{Shift, VectorColumn};
 
 /// One document, or one version of it.
 #[derive(Debug, Clone, PartialEq)]

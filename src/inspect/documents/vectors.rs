@@ -1,6 +1,7 @@
 //! One vector column of a segment, row by row.
 
 use std::{
+    ops::Range,
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -9,6 +10,7 @@ use roaring::{RoaringBitmap, RoaringTreemap};
 
 use crate::{
     format::{
+        Source,
         manifest::{
             proto::{BlockMeta, BlockType},
             row_count,
@@ -50,17 +52,21 @@ struct OpenFile {
 }
 
 /// Which row of the file belongs to a row of the block.
-enum Shift {
+pub enum Shift {
     /// The one with the same number.
     None,
     /// These rows of the block are not in the file; later ones have moved up.
     LeftOut(RoaringBitmap),
     /// Some rows are not in the file and nobody knows which; only those before this one are where they should be.
-    Unknown { certain_before: u64 },
+    Unknown {
+        /// The first row of the block that may have moved.
+        certain_before: u64,
+    },
 }
 
 impl Shift {
-    fn key(&self, row: u64) -> Option<u64> {
+    /// The key of a row of the block; `None` if it has none, or none that is known.
+    pub fn key(&self, row: u64) -> Option<u64> {
         match self {
             Self::None => Some(row),
             Self::LeftOut(rows) => {
@@ -176,7 +182,8 @@ impl<'a> VectorColumn<'a> {
                 if let Err(error) = &file.encoding {
                     self.findings.add(losing(path, error, Loss::Certain, Some(block.rows)));
                 }
-                let shift = self.shift(block, path, &file);
+                let rows = block.first_row..block.first_row.saturating_add(block.rows);
+                let shift = self.shift(rows, path, &file);
                 let reader = file.reader();
                 Some(OpenFile { file, reader, shift })
             }
@@ -189,11 +196,12 @@ impl<'a> VectorColumn<'a> {
 
     /// Whether rows of the block are not in the file. Releases before 0.8.0 left rows that were deleted at the time out of an index that
     /// they built, while the forward block kept them, so that every later row got its neighbour's vector. (Rows at the end that
-    /// never had a vector are not stored either; that is as it should be.)
-    fn shift(&self, block: &Block, path: &Path, file: &VectorFile<Arc<FileSource>>) -> Shift {
+    /// never had a vector are not stored either; that is as it should be.) `rows` are those of the segment that the file is said to hold.
+    pub fn shift<S: Source>(&self, rows: Range<u64>, path: &Path, file: &VectorFile<S>) -> Shift {
+        let (first_row, listed) = (rows.start, rows.end.saturating_sub(rows.start));
         let flat = matches!(file.kind, IndexKind::Flat | IndexKind::FlatSparse);
         let by_0_8_0 = !file.meta.name("quantizer").is_empty();
-        let absent = block.rows.saturating_sub(file.rows());
+        let absent = listed.saturating_sub(file.rows());
         if absent == 0 || by_0_8_0 || (self.field.nullable && flat) {
             return Shift::None;
         }
@@ -203,9 +211,9 @@ impl<'a> VectorColumn<'a> {
                 rows.extend(u32::try_from(row).ok());
             }
         };
-        let known = segment_doc_ids(self.view, self.segment, block.first_row, block.rows, &self.findings, &mut collect);
+        let known = segment_doc_ids(self.view, self.segment, first_row, listed, &self.findings, &mut collect);
         let held = file.rows();
-        let detail = format!("the index holds {held} of {} rows: rows deleted at the time were left out", block.rows);
+        let detail = format!("the index holds {held} of {listed} rows: rows deleted at the time were left out");
         if known && rows.len() == absent {
             let detail = format!(
                 "{detail}, and zvec takes each later row for its neighbour; here the delete snapshot puts them right"
@@ -219,7 +227,7 @@ impl<'a> VectorColumn<'a> {
         let certain_before = rows.min().map_or(0, u64::from);
         let detail =
             format!("{detail}; more have been deleted since, so that only the first {certain_before} can be told");
-        let uncertain = block.rows.saturating_sub(certain_before);
+        let uncertain = listed.saturating_sub(certain_before);
         let finding = Finding::error("segment.shifted-vectors", detail).at(path);
         self.findings.add(finding.loses(Loss::Possible, Some(uncertain)));
         Shift::Unknown { certain_before }

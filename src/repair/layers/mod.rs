@@ -1,11 +1,13 @@
 //! What is made anew, layer by layer: one module for each kind of file, each with what it needs and what it loses.
 
 pub mod deletes;
+pub mod forward;
 pub mod fts_index;
 pub mod gc;
 pub mod id_map;
 pub mod manifest;
 pub mod scalar_index;
+pub mod vectors;
 pub mod wal;
 
 use crate::report::repair::{Action, DoneAction};

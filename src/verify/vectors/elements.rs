@@ -141,6 +141,17 @@ fn length_tolerance(encoding: &Encoding) -> f64 {
     }
 }
 
+/// Whether an element that has a norm is a unit vector with one; `None` if it has none, or says nothing.
+pub fn is_unit(encoding: &Encoding, element: &[u8]) -> Option<bool> {
+    let found = encoding.redundancy(element, 0).ok()?;
+    let norm = found.norm?;
+    if norm.is_sign_negative() || norm.is_nan() {
+        return Some(false);
+    }
+    let length = found.length.filter(|_| norm.is_finite() && norm > 1e-18)?;
+    Some(!beyond((length - 1.0).abs(), length_tolerance(encoding)))
+}
+
 fn redundancy(subject: &Subject<'_>, encoding: &Encoding, row: u64, offset: u64, found: &Redundancy) {
     if let Some(norm) = found.norm {
         if norm.is_sign_negative() || norm.is_nan() {

@@ -39,6 +39,8 @@ use crate::{
     report::Finding,
 };
 
+pub use self::elements::is_unit;
+pub use self::pairs::{alike, difference, is_sound};
 use self::subject::{Harm, Subject};
 use super::{Context, Level};
 

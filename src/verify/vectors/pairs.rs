@@ -188,13 +188,40 @@ fn is_built(file: &Opened) -> bool {
 }
 
 /// Whether the element agrees with itself; `None` if it says nothing twice.
-fn is_sound(encoding: &Encoding, element: &[u8]) -> Option<bool> {
+pub fn is_sound(encoding: &Encoding, element: &[u8]) -> Option<bool> {
     let found = encoding.redundancy(element, 0).ok()?;
     match encoding.codec {
         Codec::Int8 => Some(found.integer == Some(found.computed_sum)),
         Codec::UniformUint8 { .. } => Some(found.integer == Some(found.computed_square_sum)),
         _ => None,
     }
+}
+
+/// In what a quantised element differs from the full one by more than its making; `None` if in nothing.
+pub fn difference(row: u64, (kind, encoding): (IndexKind, &Encoding), found: &Likeness) -> Option<String> {
+    if found.exact == Some(true) {
+        return None;
+    }
+    // 0.8.0 builds some kinds from what was quantised already.
+    let twice = matches!(kind, IndexKind::Ivf | IndexKind::Vamana | IndexKind::DiskAnn);
+    let norm = match (twice, encoding.codec) {
+        (false, _) => NORM,
+        (true, Codec::Half) => NORMS[0],
+        (true, Codec::Int4) => NORMS[2],
+        (true, _) => NORMS[1],
+    };
+    let limit = if twice { TWICE } else { ONCE };
+    if found.deviation > limit {
+        return Some(format!(
+            "row {row}: component {} is {:.1} half steps of the quantiser away from the full vector, at most 1 expected",
+            found.component, found.deviation
+        ));
+    }
+    if found.norm > norm {
+        return Some(format!("row {row}: its norm differs by {:.2e} of that of the full vector", found.norm));
+    }
+    let scaled = found.codes_exact == Some(true) && found.scale > SCALE;
+    scaled.then(|| format!("row {row}: scale or offset differ by {:.1e} from what the full vector gives", found.scale))
 }
 
 fn judge(
@@ -208,27 +235,7 @@ fn judge(
     if found.exact == Some(true) {
         return;
     }
-    // 0.8.0 builds some kinds from what was quantised already.
-    let twice = matches!(file.kind, IndexKind::Ivf | IndexKind::Vamana | IndexKind::DiskAnn);
-    let norm = match (twice, encoding.codec) {
-        (false, _) => NORM,
-        (true, Codec::Half) => NORMS[0],
-        (true, Codec::Int4) => NORMS[2],
-        (true, _) => NORMS[1],
-    };
-    let limit = if twice { TWICE } else { ONCE };
-    let mut detail = None;
-    if found.deviation > limit {
-        detail = Some(format!(
-            "row {row}: component {} is {:.1} half steps of the quantiser away from the full vector, at most 1 expected",
-            found.component, found.deviation
-        ));
-    } else if found.norm > norm {
-        detail = Some(format!("row {row}: its norm differs by {:.2e} of that of the full vector", found.norm));
-    } else if found.codes_exact == Some(true) && found.scale > SCALE {
-        detail =
-            Some(format!("row {row}: scale or offset differ by {:.1e} from what the full vector gives", found.scale));
-    }
+    let detail = difference(row, (file.kind, encoding), found);
     if let Some(detail) = detail {
         // An element that agrees with itself is right, and the full vector is not.
         if sound != Some(true) {
@@ -261,7 +268,7 @@ fn judge(
 }
 
 /// Whether a sparse vector is the half-precision form of another.
-fn alike(full: &Value, half: &Value) -> bool {
+pub fn alike(full: &Value, half: &Value) -> bool {
     let (Value::SparseF32(full), Value::SparseF32(half)) = (full, half) else { return true };
     let near = |a: f32, b: f32| {
         let tolerance = (f64::from(a).abs() * HALF).max(HALF_SUBNORMAL);

@@ -1,0 +1,279 @@
+//! Forward blocks, written anew: what the block still says, ids and keys from the id map, values from the scalar indexes.
+//!
+//! A forward block has no checksum; the RocksDB directories of id map and scalar index have. Where those are whole and say something else, they are
+//! right. Everything is read before anything is written, and the number of rows stays, so that vectors and indexes stay aligned.
+
+mod block;
+mod ids;
+mod index;
+mod report;
+mod values;
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    ops::Range,
+    path::{Path, PathBuf},
+};
+
+use crate::{
+    engine::{EngineError, FieldKind, Refusal},
+    format::{
+        forward::{Column, ColumnType, DOC_ID_COLUMN, ScalarType, UID_COLUMN},
+        manifest::{
+            is_row_block,
+            proto::{BlockMeta, BlockType},
+        },
+    },
+    inspect::{
+        Findings, SegmentRef, View,
+        deleted::Deleted,
+        documents::{BlockReader, Fields, Place, places, segment_doc_ids},
+        first_id,
+        idmap::IdMap,
+        segments_of,
+    },
+    report::repair::{Action, DoneAction},
+};
+
+use self::{block::Block, ids::Known, report::Telling};
+use super::{super::bench::Bench, done};
+
+/// The block that is made anew.
+struct Job {
+    segment: u32,
+    meta: BlockMeta,
+    path: PathBuf,
+    /// Its first row in the segment.
+    first_row: u64,
+    /// Whether it holds ids and keys, too.
+    is_rows: bool,
+    /// The columns that are in force, ids and keys first.
+    columns: Vec<Column>,
+}
+
+/// Writes a block anew under a new block id.
+///
+/// # Errors
+/// Ids cannot be given to its rows; the ids of a block of added columns cannot be read; the system refuses.
+pub fn rebuild(bench: &mut Bench, action: &Action) -> Result<DoneAction, EngineError> {
+    let Some(mut job) = find(bench, Path::new(&action.path))? else {
+        return Ok(done(action, "the manifest does not name it any more"));
+    };
+    let view = bench.view();
+    let mut block = Block::open(&view, &job.path);
+    let listed = job.meta.doc_count;
+    let rows = rows(bench, &job, &block);
+    job.meta.doc_count = rows;
+    let range = job.first_row..job.first_row.saturating_add(u64::from(rows));
+    let deleted = Deleted::load(&view, &bench.manifest);
+    let mut telling = Telling::new(&job, rows, listed);
+
+    block.measure(rows as usize);
+    let settled = if job.is_rows {
+        let known = known(bench, &view, &job, &deleted);
+        let stored = block.keys(rows as usize);
+        let settled = ids::settle(&stored, &known).map_err(|why| impossible(&job, &why))?;
+        if settled.foreign {
+            block.forget();
+        }
+        telling.settled(&settled);
+        settled
+    } else {
+        let ids = row_ids(bench, &view, &job, &range)?;
+        let keys = segment_of(bench, &job).map(|segment| names_of(&view, segment, &range.clone().collect()));
+        let keys = keys.unwrap_or_default().into_values();
+        let keys = keys.map(|(_, key)| key.unwrap_or_default().into_bytes()).collect();
+        ids::Settled { ids, keys, ..ids::Settled::default() }
+    };
+    let gone = deleted.ids() | bench.deleted();
+    let written = values::write(bench, &view, &job, &mut block, &settled, &gone, &mut telling)?;
+
+    let (old, segment) = (job.meta.block_id, job.segment);
+    let mut meta = BlockMeta { block_id: written, ..job.meta.clone() };
+    let stale = (job.meta.min_doc_id, job.meta.max_doc_id, listed);
+    let ends = settled.ids.first().zip(settled.ids.last());
+    if let Some((first, last)) = ends.filter(|_| job.is_rows) {
+        if meta.min_doc_id > *first || meta.max_doc_id < *last {
+            (meta.min_doc_id, meta.max_doc_id) = (*first, *last);
+        }
+        // Blocks of the same rows are known by their range and count.
+        let fresh = (meta.min_doc_id, meta.max_doc_id, meta.doc_count);
+        if let Some(of) = bench.segment_mut(segment) {
+            let same = |other: &&mut BlockMeta| (other.min_doc_id, other.max_doc_id, other.doc_count) == stale;
+            for other in of.persisted_blocks.iter_mut().filter(|other| has_rows(other)).filter(same) {
+                (other.min_doc_id, other.max_doc_id, other.doc_count) = fresh;
+            }
+        }
+    }
+    bench.replace_blocks(
+        segment,
+        |other| other.block_id == old && other.block_type == BlockType::Scalar as i32,
+        vec![meta.clone()],
+    );
+    if job.is_rows {
+        bench.change_rows();
+    }
+    for row in telling.given_up() {
+        if let Some(id) = settled.ids.get(row).filter(|id| !gone.contains(**id)) {
+            bench.give_up(*id);
+        }
+    }
+    Ok(telling.done(action, &settled, &bench.block_path(segment, &meta)))
+}
+
+fn has_rows(block: &BlockMeta) -> bool {
+    use BlockType::{Scalar, VectorIndex, VectorIndexQuantize};
+    [Scalar, VectorIndex, VectorIndexQuantize].iter().any(|kind| block.block_type == *kind as i32)
+}
+
+fn impossible(job: &Job, why: &str) -> EngineError {
+    let message = format!("the ids of {}: {why}", job.path.display());
+    Refusal::new("repair.impossible", message).into()
+}
+
+/// The block of a path, if the draft names it.
+fn find(bench: &Bench, path: &Path) -> Result<Option<Job>, EngineError> {
+    let schema = bench.schema()?;
+    let (fields, _) = Fields::of(&bench.manifest);
+    for segment in segments_of(&bench.manifest) {
+        let is_it = |block: &&BlockMeta| {
+            block.block_type == BlockType::Scalar as i32 && segment.block_path(block).as_deref() == Some(path)
+        };
+        let Some(meta) = segment.meta.persisted_blocks.iter().find(is_it) else { continue };
+        let is_rows = is_row_block(meta);
+        let mut first_row = Some(0u64);
+        let ignored = Findings::default();
+        for (block, places) in segment.row_blocks().zip(places(segment, &fields.scalars, &ignored)) {
+            let here = block.block_id == meta.block_id
+                || places.iter().any(|place| matches!(place, Place::Extra(extra) if extra.block_id == meta.block_id));
+            if here {
+                break;
+            }
+            first_row = first_row.and_then(|row| row.checked_add(block.doc_count.into()));
+        }
+        let mut columns = Vec::new();
+        for name in [DOC_ID_COLUMN, UID_COLUMN].into_iter().filter(|_| is_rows) {
+            let scalar = if name == DOC_ID_COLUMN { ScalarType::U64 } else { ScalarType::String };
+            columns.push(Column {
+                name: name.to_owned(),
+                column_type: ColumnType { scalar, array: false },
+                nullable: false,
+            });
+        }
+        for name in meta.columns.iter().filter(|name| *name != DOC_ID_COLUMN && *name != UID_COLUMN) {
+            let field = schema.position(name).and_then(|at| schema.fields().get(at));
+            let column = field.and_then(|field| match &field.kind {
+                FieldKind::Scalar { column_type, .. } => {
+                    Some(Column { name: name.clone(), column_type: *column_type, nullable: field.nullable })
+                }
+                FieldKind::Vector(_) => None,
+            });
+            columns.push(column.ok_or_else(|| {
+                let message = format!("{} has a column {name:?}, which the schema does not have", path.display());
+                Refusal::new("repair.impossible", message)
+            })?);
+        }
+        let first_row = first_row.unwrap_or(0);
+        let (path, meta) = (path.to_owned(), meta.clone());
+        return Ok(Some(Job { segment: segment.id(), meta, path, first_row, is_rows, columns }));
+    }
+    Ok(None)
+}
+
+fn segment_of<'a>(bench: &'a Bench, job: &Job) -> Option<SegmentRef<'a>> {
+    segments_of(&bench.manifest).into_iter().find(|segment| segment.id() == job.segment)
+}
+
+/// How many rows the block has: as the manifest says, unless the file and the blocks beside it agree on another number.
+fn rows(bench: &Bench, job: &Job, block: &Block) -> u32 {
+    let listed = job.meta.doc_count;
+    let held = block.whole_rows().and_then(|rows| u32::try_from(rows).ok());
+    let Some(held) = held.filter(|held| *held != listed && job.is_rows) else { return listed };
+    let Some(segment) = segment_of(bench, job) else { return listed };
+    let range = (job.meta.min_doc_id, job.meta.max_doc_id);
+    let beside = segment.meta.persisted_blocks.iter().filter(|other| {
+        has_rows(other) && other.block_id != job.meta.block_id && (other.min_doc_id, other.max_doc_id) == range
+    });
+    let counts: Vec<u32> = beside.map(|other| other.doc_count).collect();
+    let say = |rows: u32| counts.iter().filter(|count| **count == rows).count();
+    if say(held) > say(listed) { held } else { listed }
+}
+
+/// What id map, delete snapshot and the rows around the block say of its ids.
+fn known(bench: &Bench, view: &View, job: &Job, deleted: &Deleted) -> Known {
+    let range = id_range(bench, view, job);
+    let map = IdMap::load(view, &bench.manifest);
+    let findings = Findings::default();
+    let mut map_sound = map.findings.is_empty();
+    let mut entries = BTreeMap::new();
+    for (key, id, certain) in map.entries(&findings) {
+        map_sound &= certain;
+        if range.contains(&id) && entries.insert(id, key).is_some() {
+            map_sound = false;
+        }
+    }
+    map_sound &= !findings.any_error();
+    let mut ids = deleted.ids();
+    ids.remove_range(..range.start);
+    ids.remove_range(range.end..);
+    Known { range, map: entries, map_sound, deleted: ids, deleted_sound: deleted.findings.is_empty() }
+}
+
+/// The ids between those of the nearest rows before and behind the block that can be read.
+fn id_range(bench: &Bench, view: &View, job: &Job) -> Range<u64> {
+    let mut blocks: Vec<(bool, PathBuf, u32)> = Vec::new();
+    for segment in segments_of(&bench.manifest) {
+        for block in segment.row_blocks() {
+            let own = segment.id() == job.segment && block.block_id == job.meta.block_id;
+            blocks.push((own, segment.block_path(block).unwrap_or_default(), block.doc_count));
+        }
+    }
+    let own = blocks.iter().position(|(own, ..)| *own).unwrap_or(0);
+    let ends = |(_, path, rows): &(bool, PathBuf, u32)| Block::open(view, path).ends(*rows as usize);
+    let (before, behind) = blocks.split_at(own.min(blocks.len()));
+    let end = first_id(&bench.manifest);
+    let first = before.iter().rev().find_map(ends).map_or(0, |(_, last)| last.saturating_add(1));
+    let last = behind.iter().skip(1).find_map(ends).map_or(end, |(first, _)| first);
+    first..last.min(end).max(first)
+}
+
+/// The ids of the rows beside which a block of added columns stands.
+fn row_ids(bench: &Bench, view: &View, job: &Job, range: &Range<u64>) -> Result<Vec<u64>, EngineError> {
+    let count = range.end.saturating_sub(range.start);
+    let mut ids = Vec::new();
+    let whole = segment_of(bench, job).is_some_and(|segment| {
+        segment_doc_ids(view, segment, range.start, count, &Findings::default(), &mut |_, id| ids.push(id))
+    });
+    if whole { Ok(ids) } else { Err(impossible(job, "the rows beside it cannot be read")) }
+}
+
+/// Opens a block, telling nobody what is wrong with it: that has been found before.
+fn open(view: &View, path: &Path) -> Option<BlockReader> {
+    BlockReader::open(view, path, 0, &Findings::default())
+}
+
+/// Document id and key of some rows of a segment, as far as they can be read.
+pub fn names_of(
+    view: &View,
+    segment: SegmentRef<'_>,
+    rows: &BTreeSet<u64>,
+) -> BTreeMap<u64, (Option<u64>, Option<String>)> {
+    let mut names = BTreeMap::new();
+    let mut first = 0u64;
+    for block in segment.row_blocks() {
+        let end = first.saturating_add(block.doc_count.into());
+        if rows.range(first..end).next().is_some()
+            && let Some(path) = segment.block_path(block)
+        {
+            let mut opened = Block::open(view, &path);
+            opened.measure(block.doc_count as usize);
+            for (row, (id, key)) in (first..end).zip(opened.keys(block.doc_count as usize)) {
+                if rows.contains(&row) {
+                    names.insert(row, (id, key.map(|key| String::from_utf8_lossy(&key).into_owned())));
+                }
+            }
+        }
+        first = end;
+    }
+    names
+}

@@ -1,0 +1,157 @@
+//! What is told of a block that was made anew.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::Path,
+};
+
+use crate::report::{
+    repair::{Action, DoneAction, LostDocument},
+    show_path,
+};
+
+use super::{super::done, Job, ids::Settled};
+
+/// Documents that are named in a sentence.
+const NAMED: usize = 20;
+/// Documents that are listed as lost.
+const LISTED: usize = 1000;
+
+/// Where a value comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Source {
+    /// The block.
+    Block,
+    /// The index, which the block does not agree with, or where the block cannot be read.
+    Index,
+    /// The index, which does not tell the order of an array.
+    InSomeOrder,
+    /// An index that is damaged, too.
+    DamagedIndex,
+    /// The block, with which an index disagrees that is no better.
+    Disputed,
+    /// Nothing tells it.
+    Nothing,
+}
+
+/// Collects what is to be told.
+pub struct Telling {
+    is_rows: bool,
+    rows: u32,
+    listed: u32,
+    given_up: BTreeSet<usize>,
+    /// Rows by field and by where their values come from.
+    values: BTreeMap<(String, Source), Vec<usize>>,
+    lost_values: Vec<(usize, u64, String)>,
+}
+
+impl Telling {
+    /// Nothing yet, of a block that the manifest gives `listed` rows and that has `rows`.
+    pub fn new(job: &Job, rows: u32, listed: u32) -> Self {
+        Self {
+            is_rows: job.is_rows,
+            rows,
+            listed,
+            given_up: BTreeSet::new(),
+            values: BTreeMap::new(),
+            lost_values: Vec::new(),
+        }
+    }
+
+    /// Takes over the rows whose documents are unknown.
+    pub fn settled(&mut self, settled: &Settled) {
+        self.given_up.extend(&settled.given_up);
+    }
+
+    /// Whether a row is given up as far as is known.
+    pub fn is_given_up(&self, row: usize) -> bool {
+        self.given_up.contains(&row)
+    }
+
+    /// Rows that are given up.
+    pub fn given_up(&self) -> impl Iterator<Item = usize> + use<> {
+        self.given_up.clone().into_iter()
+    }
+
+    /// Takes note of where the value of a living row comes from.
+    pub fn value(&mut self, field: &str, row: usize, doc_id: u64, source: Source, nullable: bool) {
+        match source {
+            Source::Block => {}
+            Source::Nothing if !nullable => {
+                self.given_up.insert(row);
+                self.lost_values.push((row, doc_id, field.to_owned()));
+            }
+            _ => self.values.entry((field.to_owned(), source)).or_default().push(row),
+        }
+    }
+
+    /// The report.
+    pub fn done(&self, action: &Action, settled: &Settled, path: &Path) -> DoneAction {
+        let name = |row: usize| match settled.keys.get(row) {
+            Some(key) => String::from_utf8_lossy(key).into_owned(),
+            None => settled.ids.get(row).map_or_else(|| format!("row {row}"), |id| format!("document {id}")),
+        };
+        let list = |rows: &[usize]| {
+            let named: Vec<String> = rows.iter().take(NAMED).map(|row| name(*row)).collect();
+            let more = rows.len().saturating_sub(named.len());
+            let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+            format!("{}{more}", named.join(", "))
+        };
+        let mut parts = vec![format!("{} rows written anew as {}", self.rows, show_path(path))];
+        if self.rows != self.listed {
+            parts.push(format!("the manifest said {}", self.listed));
+        }
+        if settled.foreign {
+            parts.push("the block held other rows, nothing of it was used".to_owned());
+        }
+        for (count, what) in [(settled.new_ids, "document ids"), (settled.new_keys, "keys")] {
+            if count > 0 && self.is_rows {
+                parts.push(format!("{count} {what} put right"));
+            }
+        }
+        let mut doubtful = Vec::new();
+        for ((field, source), rows) in &self.values {
+            let count = rows.len();
+            match source {
+                Source::Block => {}
+                Source::Index => parts.push(format!("{count} values of {field} taken from the index")),
+                Source::InSomeOrder => doubtful.push(format!(
+                    "field {field} of {count} documents has the elements that the index has, in another order perhaps: {}",
+                    list(rows)
+                )),
+                Source::DamagedIndex => doubtful.push(format!(
+                    "field {field} of {count} documents is taken from an index that is damaged, too: {}",
+                    list(rows)
+                )),
+                Source::Disputed => doubtful.push(format!(
+                    "field {field} of {count} documents differs from the index, which is no better: {}",
+                    list(rows)
+                )),
+                Source::Nothing => doubtful
+                    .push(format!("field {field} of {count} documents cannot be read and is null now: {}", list(rows))),
+            }
+        }
+        if !settled.doubtful.is_empty() {
+            let (count, rows) = (settled.doubtful.len(), list(&settled.doubtful));
+            doubtful.push(format!("the keys of {count} documents come from an id map that is damaged, too: {rows}"));
+        }
+        let unknown = settled.lost.iter().map(|lost| LostDocument {
+            id: lost.key.as_ref().map(|key| String::from_utf8_lossy(key).into_owned()),
+            doc_id: lost.doc_id,
+            reason: lost.reason.to_owned(),
+        });
+        let mut named = BTreeSet::new();
+        let unreadable = self.lost_values.iter().filter(|(row, ..)| named.insert(*row)).map(|(row, doc_id, field)| {
+            let id = settled.keys.get(*row).map(|key| String::from_utf8_lossy(key).into_owned());
+            LostDocument { id, doc_id: Some(*doc_id), reason: format!("its value of field {field} cannot be read") }
+        });
+        let mut lost: Vec<LostDocument> = unknown.chain(unreadable).collect();
+        let mut report = done(action, parts.join(", "));
+        report.documents = Some(u64::from(self.rows).saturating_sub(self.given_up.len() as u64));
+        report.lost_unlisted = lost.len().saturating_sub(LISTED) as u64;
+        lost.truncate(LISTED);
+        report.lost = lost;
+        report.doubtful = doubtful;
+        report
+    }
+}

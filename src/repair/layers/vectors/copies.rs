@@ -1,0 +1,338 @@
+//! The copies that a column has of its vectors: the full files, and the quantised ones.
+
+use std::ops::Range;
+
+use crate::{
+    format::{
+        manifest::proto::{BlockMeta, BlockType},
+        proxima::{Checksum, Codec, DataType, Encoding, IndexKind, RowReader, VectorFile, recode::Recoder},
+        value::Value,
+    },
+    inspect::{
+        SegmentRef, View,
+        documents::{Shift, VectorColumn},
+    },
+    verify::vectors::{alike, difference, is_sound, is_unit},
+};
+
+use super::patched::{Bytes, open};
+
+/// A file of a column, as far as it can be read.
+pub struct Copy {
+    /// Rows of the segment that it holds.
+    pub rows: Range<u64>,
+    /// The file; `None` if it cannot be opened.
+    pub file: Option<VectorFile<Bytes>>,
+    /// What was undone to read it.
+    pub notes: Vec<String>,
+    /// Whether a checksum over its vectors does not fit.
+    pub unsure: bool,
+    shift: Shift,
+    reader: Option<RowReader>,
+}
+
+/// What a copy has of a row.
+#[derive(Debug, PartialEq)]
+pub enum Found {
+    /// An element.
+    Element(Vec<u8>),
+    /// The row has no vector.
+    Null,
+    /// Nothing that can be read.
+    Nothing,
+}
+
+/// What a new file gets of a row.
+#[derive(Debug, PartialEq)]
+pub enum Picked {
+    /// An element of the full files, byte by byte.
+    Element(Vec<u8>),
+    /// A vector.
+    Value(Value),
+    /// The row has no vector.
+    Null,
+    /// Nothing tells it.
+    Nothing,
+}
+
+/// How good it is.
+#[derive(Debug, Clone, std::marker::Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Quality {
+    /// As it was.
+    Whole,
+    /// One bit of it was put right.
+    Mended,
+    /// From the quantised copy.
+    Quantised,
+    /// It and the quantised copy contradict each other, and nothing tells which is right.
+    Disputed,
+    /// It contradicts itself, and there is no other copy.
+    Damaged,
+}
+
+/// The blocks of a column of one kind with the rows that they hold.
+pub fn blocks<'a>(segment: SegmentRef<'a>, column: &str, kind: BlockType) -> Vec<(&'a BlockMeta, Range<u64>)> {
+    let mut first = 0u64;
+    let of_column =
+        segment.meta.persisted_blocks.iter().filter(|block| {
+            block.block_type == kind as i32 && block.columns.first().is_some_and(|name| name == column)
+        });
+    let mut found = Vec::new();
+    for block in of_column {
+        let end = first.saturating_add(block.doc_count.into());
+        found.push((block, first..end));
+        first = end;
+    }
+    found
+}
+
+/// Opens the files of a column of one kind.
+pub fn copies(
+    view: &View,
+    segment: SegmentRef<'_>,
+    column: &str,
+    kind: BlockType,
+    shifts: &VectorColumn<'_>,
+) -> Vec<Copy> {
+    let listed = blocks(segment, column, kind).into_iter();
+    let opened = listed.map(|(block, rows)| {
+        let path = segment.block_path(block).unwrap_or_default();
+        let found = view.source(&path).ok().and_then(|source| open(source));
+        let Some((file, notes)) = found else {
+            return Copy { rows, file: None, notes: Vec::new(), unsure: false, shift: Shift::None, reader: None };
+        };
+        let shift = shifts.shift(rows.clone(), &path, &file);
+        let reader = Some(file.reader());
+        let unsure = has_wrong_checksum(&file);
+        Copy { rows, file: Some(file), notes, unsure, shift, reader }
+    });
+    opened.collect()
+}
+
+/// Whether a checksum that covers vectors does not fit.
+fn has_wrong_checksum(file: &VectorFile<Bytes>) -> bool {
+    let container = &file.container;
+    let wrong = |found: Option<Checksum>| found.is_some_and(|checksum| !checksum.is_valid());
+    if wrong(container.check_content(file.source()).ok().flatten()) {
+        return true;
+    }
+    let others = ["IndexVersion", "IndexMeta", "flat.linear_meta", "linear.linear_meta"];
+    let segments = container.segments.iter().filter(|segment| !others.contains(&segment.name.as_str()));
+    segments.into_iter().any(|segment| wrong(container.check_segment(file.source(), segment).ok().flatten()))
+}
+
+impl Copy {
+    /// How its elements are stored, if vectors can be made of them.
+    pub fn encoding(&self) -> Option<&Encoding> {
+        let file = self.file.as_ref().filter(|file| !file.has_codes_only())?;
+        file.encoding.as_ref().ok().filter(|encoding| !encoding.rotated)
+    }
+
+    /// What it has of a row of the segment.
+    pub fn row(&mut self, row: u64) -> Found {
+        let (Some(file), Some(reader)) = (&self.file, &mut self.reader) else { return Found::Nothing };
+        let Some(key) = row.checked_sub(self.rows.start).and_then(|row| self.shift.key(row)) else {
+            return Found::Nothing;
+        };
+        let position = match file.kind {
+            IndexKind::Ivf | IndexKind::IvfRabitq | IndexKind::DiskAnn => match file.key_map() {
+                Ok(map) => map.position(key),
+                Err(_) => return Found::Nothing,
+            },
+            _ => (key < file.rows()).then_some(key),
+        };
+        let Some(position) = position else { return Found::Null };
+        match file.record(position, reader) {
+            Ok(record) if record.is_null() => Found::Null,
+            Ok(record) => Found::Element(record.bytes.to_vec()),
+            Err(_) => Found::Nothing,
+        }
+    }
+
+    /// The vector of an element; `None` if it is none.
+    pub fn decode(&self, element: &[u8]) -> Option<Value> {
+        self.encoding()?.decode(element, 0).ok().map(|vector| vector.value)
+    }
+
+    /// The vector of a row of a quantised file: under COSINE with the length that is stored, which the codes only come near.
+    fn value(&mut self, row: u64) -> Option<Value> {
+        let Found::Element(element) = self.row(row) else { return None };
+        let encoding = self.encoding()?;
+        if !encoding.sparse && (agrees(encoding, &element) == Some(false) || is_unit(encoding, &element) == Some(false))
+        {
+            return None;
+        }
+        let vector = encoding.decode(&element, 0).ok()?;
+        let value = match (vector.value, vector.norm) {
+            (Value::F32s(values), Some(norm)) if !vector.exact => {
+                let length = values.iter().map(|x| f64::from(*x).powi(2)).sum::<f64>().sqrt();
+                let scale = if length > 0.0 { f64::from(norm) / length } else { 1.0 };
+                Value::F32s(values.iter().map(|x| (f64::from(*x) * scale) as f32).collect())
+            }
+            (value, _) => value,
+        };
+        Some(value).filter(is_finite)
+    }
+}
+
+/// Whether a quantised element agrees with itself; a step of its codes is never nothing.
+fn agrees(encoding: &Encoding, element: &[u8]) -> Option<bool> {
+    let found = encoding.redundancy(element, 0).ok()?;
+    let sane =
+        found.scale.is_none_or(|scale| scale > 0.0 && scale.is_finite()) && found.offset.is_none_or(f32::is_finite);
+    if sane { is_sound(encoding, element) } else { Some(false) }
+}
+
+/// All copies of a column.
+pub struct Copies {
+    /// The full files.
+    pub full: Vec<Copy>,
+    /// The quantised ones.
+    pub quantised: Vec<Copy>,
+    /// Whether a row may have no vector.
+    pub nullable: bool,
+}
+
+fn of(copies: &mut [Copy], row: u64) -> Option<&mut Copy> {
+    copies.iter_mut().find(|copy| copy.rows.contains(&row))
+}
+
+impl Copies {
+    /// The best that there is of a row of the segment.
+    pub fn pick(&mut self, row: u64) -> (Picked, Quality) {
+        let full = of(&mut self.full, row);
+        let found = full.as_ref().map_or(Found::Nothing, |_| Found::Null);
+        let (found, encoding) = match full {
+            Some(copy) => (copy.row(row), copy.encoding()),
+            None => (found, None),
+        };
+        let (Found::Element(element), Some(encoding)) = (&found, encoding) else {
+            if found == Found::Null && self.nullable {
+                return (Picked::Null, Quality::Whole);
+            }
+            let copy = of(&mut self.quantised, row).and_then(|copy| copy.value(row));
+            return (copy.map_or(Picked::Nothing, Picked::Value), Quality::Quantised);
+        };
+        let readable = encoding.decode(element, 0).ok().map(|vector| vector.value);
+        let unit = if encoding.sparse { None } else { is_unit(encoding, element) };
+        if let (Some(value), Some(false)) = (&readable, unit) {
+            if let Some(mended) = mend(encoding, element) {
+                return (Picked::Element(mended), Quality::Mended);
+            }
+            let value = value.clone();
+            return match of(&mut self.quantised, row).and_then(|copy| copy.value(row)) {
+                Some(copy) => (Picked::Value(copy), Quality::Quantised),
+                None if is_finite(&value) => (Picked::Value(value), Quality::Damaged),
+                None => (Picked::Nothing, Quality::Damaged),
+            };
+        }
+        if readable.is_none() {
+            let copy = of(&mut self.quantised, row).and_then(|copy| copy.value(row));
+            return (copy.map_or(Picked::Nothing, Picked::Value), Quality::Quantised);
+        }
+        let quality = match of(&mut self.quantised, row) {
+            Some(copy) if unit != Some(true) => against(encoding, element, copy, row),
+            _ => Quality::Whole,
+        };
+        if quality == Quality::Quantised
+            && let Some(value) = of(&mut self.quantised, row).and_then(|copy| copy.value(row))
+        {
+            return (Picked::Value(value), quality);
+        }
+        let Found::Element(element) = found else { return (Picked::Nothing, Quality::Damaged) };
+        (Picked::Element(element), if quality == Quality::Quantised { Quality::Disputed } else { quality })
+    }
+
+    /// The full vector of a row of the segment.
+    pub fn value(&mut self, row: u64) -> (Picked, Quality) {
+        let (picked, quality) = self.pick(row);
+        let Picked::Element(element) = picked else { return (picked, quality) };
+        let value = of(&mut self.full, row).and_then(|copy| copy.decode(&element));
+        (value.map_or(Picked::Nothing, Picked::Value), quality)
+    }
+}
+
+/// Holds a full element against its quantised copy.
+fn against(encoding: &Encoding, element: &[u8], copy: &mut Copy, row: u64) -> Quality {
+    let Found::Element(other) = copy.row(row) else { return Quality::Whole };
+    let Some(target) = copy.encoding() else { return Quality::Whole };
+    let Some(file) = &copy.file else { return Quality::Whole };
+    if encoding.sparse && target.sparse {
+        let values = encoding.decode(element, 0).ok().zip(target.decode(&other, 0).ok());
+        let alike = values.is_none_or(|(full, half)| alike(&full.value, &half.value));
+        return if alike { Quality::Whole } else { Quality::Disputed };
+    }
+    let Some(mut recoder) = Recoder::new(encoding, target, file.meta.metric() == "SquaredEuclidean") else {
+        return Quality::Whole;
+    };
+    let Ok(likeness) = recoder.compare(element, &other) else { return Quality::Whole };
+    if difference(row, (file.kind, target), &likeness).is_none() {
+        return Quality::Whole;
+    }
+    match agrees(target, &other) {
+        Some(true) => Quality::Quantised,
+        Some(false) => Quality::Whole,
+        None => Quality::Disputed,
+    }
+}
+
+/// A unit vector of which one bit is wrong: the only one whose flip makes it a unit vector again.
+fn mend(encoding: &Encoding, element: &[u8]) -> Option<Vec<u8>> {
+    if encoding.codec != Codec::Plain(DataType::Fp32) || !encoding.has_norm {
+        return None;
+    }
+    let mut mended = element.to_vec();
+    // The sign of the norm is the last bit of all.
+    if let Some(last) = mended.last_mut()
+        && *last & 0x80 != 0
+    {
+        *last &= 0x7f;
+        return (is_unit(encoding, &mended) != Some(false)).then_some(mended);
+    }
+    let components: Vec<f32> =
+        element.as_chunks::<4>().0.iter().take(encoding.dimension).map(|bytes| f32::from_le_bytes(*bytes)).collect();
+    let squares: Vec<f64> = components.iter().map(|x| f64::from(*x).powi(2)).collect();
+    let mut found = None;
+    for (at, x) in components.iter().enumerate() {
+        let rest: f64 = squares.iter().enumerate().filter(|(other, _)| *other != at).map(|(_, square)| square).sum();
+        if rest.is_nan() || rest > 1.001 {
+            continue;
+        }
+        for bit in 0..31 {
+            let other = f32::from_bits(x.to_bits() ^ (1 << bit));
+            if !other.is_finite() || (rest + f64::from(other).powi(2) - 1.0).abs() > 1e-4 {
+                continue;
+            }
+            let mut candidate = element.to_vec();
+            candidate.get_mut(at * 4..at * 4 + 4)?.copy_from_slice(&other.to_le_bytes());
+            if is_unit(encoding, &candidate) == Some(true) && found.replace(candidate).is_some() {
+                return None;
+            }
+        }
+    }
+    found
+}
+
+fn is_finite(value: &Value) -> bool {
+    match value {
+        Value::F32s(values) => values.iter().all(|x| x.is_finite()),
+        Value::F64s(values) => values.iter().all(|x| x.is_finite()),
+        Value::F16s(values) => values.iter().all(|x| x.is_finite()),
+        Value::SparseF32(values) => values.iter().all(|(_, x)| x.is_finite()),
+        Value::SparseF16(values) => values.iter().all(|(_, x)| x.is_finite()),
+        _ => true,
+    }
+}
+
+/// Whether a file that is written by `plan` stores its elements exactly as `encoding` does.
+pub fn same_bytes(encoding: &Encoding, plan: &crate::format::proxima::IndexMeta) -> bool {
+    Encoding::new(plan, None, 0).is_ok_and(|new| {
+        new.codec == encoding.codec
+            && new.sparse == encoding.sparse
+            && new.dimension == encoding.dimension
+            && new.has_norm == encoding.has_norm
+            && new.element_size == encoding.element_size
+            && encoding.rotation.is_none()
+            && !encoding.rotated
+    })
+}

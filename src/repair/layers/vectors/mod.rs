@@ -1,0 +1,343 @@
+//! Vector files, written anew as zvec writes them at a flush: flat, each row from the best copy that there is.
+//!
+//! Of a quantised column the full file is the better copy, the quantised one the spare. A graph or inverted lists are not built here: the column
+//! leaves the segment's `indexed_vector_fields`, and zvec's `optimize` builds them again from the flat files.
+
+mod copies;
+mod patched;
+mod report;
+
+use std::{
+    collections::BTreeSet,
+    ops::Range,
+    path::{Path, PathBuf},
+};
+
+use roaring::RoaringTreemap;
+
+use crate::{
+    engine::{EngineError, FileSink, Refusal},
+    format::{
+        FormatError,
+        manifest::proto::{BlockMeta, BlockType},
+        proxima::{
+            Layout,
+            rotation::SEGMENT,
+            write::{ColumnPlan, FileOptions, FilePlan, FlatWriter},
+        },
+        schema_file::{VectorField, VectorIndex, VectorType},
+        value::Value,
+    },
+    inspect::{
+        Findings, SegmentRef, View,
+        deleted::Deleted,
+        documents::{Fields, VectorColumn},
+        segments_of,
+    },
+    report::{
+        repair::{Action, DoneAction},
+        show_path,
+    },
+};
+
+use self::{
+    copies::{Copies, Found, Picked, Quality, blocks, copies, same_bytes},
+    report::Telling,
+};
+use super::{
+    super::bench::{Bench, block as draft},
+    done,
+    forward::names_of,
+};
+
+const MAX_ROTATION: u64 = 1 << 30;
+
+/// The file that is made anew.
+struct Job {
+    segment: u32,
+    block: BlockMeta,
+    column: String,
+    quantised: bool,
+    field: VectorField,
+    /// Whether the column's index is built: not flat, or flat as the schema wants it.
+    built: bool,
+}
+
+/// What the elements of a new file are made of.
+enum Making {
+    /// The full vectors.
+    Vectors(FilePlan),
+    /// The elements of the old file.
+    Copying(FilePlan),
+}
+
+/// Writes a vector file anew under a new block id.
+///
+/// # Errors
+/// This build cannot write it, or the document ids of rows that are to be given up cannot be read.
+pub fn rebuild(bench: &mut Bench, action: &Action) -> Result<DoneAction, EngineError> {
+    let Some(job) = find(bench, Path::new(&action.path))? else {
+        return Ok(done(action, "the manifest does not name it any more"));
+    };
+    let view = bench.view();
+    let kind = kind_of(job.quantised);
+    let quantised = segment_of(bench, &job).is_some_and(|segment| has_copy(segment, &job.column));
+    // The graph stands in the quantised file if there is one, and otherwise in the full one.
+    let unbuilt = job.built && job.quantised == quantised && !matches!(job.field.index, VectorIndex::Flat { .. });
+    let snapshot = Deleted::load(&view, &bench.manifest).ids();
+    let (fields, _) = Fields::of(&bench.manifest);
+    let Some(field) = fields.vectors.iter().find(|field| field.name == job.column) else {
+        return Err(impossible(&job, "the schema has no such vector column"));
+    };
+    let mut telling = Telling::default();
+    let (mut new, mut unsure, mut cosine) = (Vec::new(), false, false);
+    if let Some(making) = making(bench, &view, &job)? {
+        let (Making::Vectors(plan) | Making::Copying(plan)) = &making;
+        cosine = !job.quantised && plan.meta.metric() == "Cosine";
+        let segment = segment_of(bench, &job).ok_or_else(|| impossible(&job, "the segment is gone"))?;
+        let findings = Findings::default();
+        let shifts = VectorColumn::new(&view, segment, field, &snapshot, &findings);
+        let mut sources = Copies {
+            full: copies(&view, segment, &job.column, BlockType::VectorIndex, &shifts),
+            quantised: copies(&view, segment, &job.column, BlockType::VectorIndexQuantize, &shifts),
+            nullable: field.nullable,
+        };
+        let all = blocks(segment, &job.column, kind).into_iter();
+        let wanted = all.filter(|(block, _)| unbuilt || block.block_id == job.block.block_id);
+        let targets: Vec<(BlockMeta, Range<u64>)> = wanted.map(|(block, rows)| (block.clone(), rows)).collect();
+        let own = if job.quantised { &sources.quantised } else { &sources.full };
+        let touched = own.iter().filter(|copy| targets.iter().any(|(_, rows)| *rows == copy.rows));
+        for copy in touched {
+            unsure |= copy.unsure && !job.quantised;
+            telling.notes(copy.notes.iter().cloned());
+        }
+        let gone = &snapshot | bench.deleted();
+        let rows: Vec<u64> = targets.iter().flat_map(|(_, rows)| rows.clone()).collect();
+        let dead = dead(&view, segment, &rows, &gone);
+        for (old, rows) in targets {
+            let id = bench.block_id(job.segment)?;
+            let meta = BlockMeta { block_id: id, ..draft(kind, id, old.columns.clone()) };
+            let meta =
+                BlockMeta { min_doc_id: old.min_doc_id, max_doc_id: old.max_doc_id, doc_count: old.doc_count, ..meta };
+            let path = bench.root().join(bench.block_path(job.segment, &meta));
+            write(bench, &path, &job, &making, rows, &mut sources, &dead, &mut telling)?;
+            new.push((old.block_id, meta));
+        }
+        let lost = telling.lost();
+        let named: BTreeSet<u64> = telling.named();
+        let names = match segment_of(bench, &job) {
+            Some(segment) => names_of(&view, segment, &named),
+            None => Default::default(),
+        };
+        if lost.iter().any(|row| names.get(row).is_none_or(|(id, _)| id.is_none())) {
+            return Err(impossible(&job, "the ids of documents that are to be given up cannot be read"));
+        }
+        for id in lost.iter().filter_map(|row| names.get(row)?.0) {
+            bench.give_up(id);
+        }
+        telling.names(names);
+    } else {
+        telling.left_out();
+    }
+    let of_job = |block: &BlockMeta| {
+        block.block_type == kind as i32 && block.columns.first().is_some_and(|name| *name == job.column)
+    };
+    if new.is_empty() {
+        bench.replace_blocks(job.segment, of_job, Vec::new());
+    }
+    let mut paths = Vec::new();
+    for (old, meta) in new {
+        paths.push(bench.block_path(job.segment, &meta));
+        bench.replace_blocks(job.segment, |block| of_job(block) && block.block_id == old, vec![meta]);
+    }
+    if unbuilt && let Some(segment) = bench.segment_mut(job.segment) {
+        segment.indexed_vector_fields.retain(|name| *name != job.column);
+    }
+    let mut report = telling.done(action, &paths, unbuilt, unsure);
+    if cosine && telling.has_quantised() {
+        // The unit vectors that are written are not those that the codes are of.
+        let segment = segment_of(bench, &job);
+        let copies = segment.map(|segment| blocks(segment, &job.column, BlockType::VectorIndexQuantize));
+        let stale: Vec<PathBuf> =
+            copies.into_iter().flatten().filter_map(|(block, _)| segment?.block_path(block)).collect();
+        for path in stale {
+            let again = rebuild(bench, &Action { path: show_path(&path), findings: Vec::new(), ..action.clone() })?;
+            report.detail = format!("{}; {}", report.detail, again.detail);
+        }
+    }
+    Ok(report)
+}
+
+fn kind_of(quantised: bool) -> BlockType {
+    if quantised { BlockType::VectorIndexQuantize } else { BlockType::VectorIndex }
+}
+
+fn impossible(job: &Job, why: &str) -> EngineError {
+    Refusal::new("repair.impossible", format!("field {} of segment {}: {why}", job.column, job.segment)).into()
+}
+
+fn segment_of<'a>(bench: &'a Bench, job: &Job) -> Option<SegmentRef<'a>> {
+    segments_of(&bench.manifest).into_iter().find(|segment| segment.id() == job.segment)
+}
+
+fn has_copy(segment: SegmentRef<'_>, column: &str) -> bool {
+    !blocks(segment, column, BlockType::VectorIndexQuantize).is_empty()
+}
+
+/// The block of a path, if the draft names it.
+fn find(bench: &Bench, path: &Path) -> Result<Option<Job>, EngineError> {
+    let schema = bench.schema()?;
+    for segment in segments_of(&bench.manifest) {
+        for block in &segment.meta.persisted_blocks {
+            let quantised = block.block_type == BlockType::VectorIndexQuantize as i32;
+            let vectors = quantised || block.block_type == BlockType::VectorIndex as i32;
+            if !vectors || segment.block_path(block).as_deref() != Some(path) {
+                continue;
+            }
+            let column = block.columns.first().cloned().unwrap_or_default();
+            let field = schema.position(&column).and_then(|at| schema.fields().get(at)?.vector()).cloned();
+            let Some(field) = field else {
+                let message = format!("{} is of a column that the schema does not have", path.display());
+                return Err(Refusal::new("repair.impossible", message).into());
+            };
+            let built = segment.meta.indexed_vector_fields.contains(&column);
+            return Ok(Some(Job { segment: segment.id(), block: block.clone(), column, quantised, field, built }));
+        }
+    }
+    Ok(None)
+}
+
+/// How the new file is made; `None` if the column has no such file before `optimize`.
+fn making(bench: &Bench, view: &View, job: &Job) -> Result<Option<Making>, EngineError> {
+    let failed = |error: FormatError| EngineError::format(Path::new(&job.column), error);
+    if !job.quantised {
+        return Ok(Some(Making::Vectors(ColumnPlan::new(&unrotated(&job.field)).map_err(failed)?.index)));
+    }
+    let error = match ColumnPlan::new(&job.field) {
+        Ok(plan) => return Ok(plan.qindex.map(Making::Vectors)),
+        Err(error) => error,
+    };
+    // What cannot be encoded can be copied, as long as it is flat.
+    let path = segment_of(bench, job).and_then(|segment| segment.block_path(&job.block)).unwrap_or_default();
+    let opened = view.source(&path).ok().and_then(|source| patched::open(source));
+    let Some((file, _)) = opened.filter(|(file, _)| matches!(file.layout, Layout::Flat(_))) else {
+        return Err(failed(error));
+    };
+    let rotation = file
+        .container
+        .segment(SEGMENT)
+        .and_then(|segment| file.container.read(file.source(), segment, MAX_ROTATION, "rotation.truncated").ok());
+    Ok(Some(Making::Copying(FilePlan::copying(file.meta.clone(), rotation))))
+}
+
+/// The same column without rotation, which only its quantised file has.
+fn unrotated(field: &VectorField) -> VectorField {
+    use VectorIndex::{Diskann, Flat, Hnsw, Ivf, Vamana};
+    let mut field = field.clone();
+    match &mut field.index {
+        Flat { quantizer_param, .. }
+        | Hnsw { quantizer_param, .. }
+        | Ivf { quantizer_param, .. }
+        | Vamana { quantizer_param, .. }
+        | Diskann { quantizer_param, .. } => quantizer_param.enable_rotate = false,
+        VectorIndex::HnswRabitq { .. } | VectorIndex::IvfRabitq { .. } => {}
+    }
+    field
+}
+
+/// The rows, of those given, whose documents are deleted.
+fn dead(view: &View, segment: SegmentRef<'_>, rows: &[u64], gone: &RoaringTreemap) -> BTreeSet<u64> {
+    let mut dead = BTreeSet::new();
+    if let (Some(first), Some(last)) = (rows.first(), rows.last()) {
+        let (first, count) = (*first, last.saturating_sub(*first).saturating_add(1));
+        crate::inspect::documents::segment_doc_ids(view, segment, first, count, &Findings::default(), &mut |at, id| {
+            if gone.contains(id) {
+                dead.insert(first.saturating_add(at));
+            }
+        });
+    }
+    dead
+}
+
+/// A vector for a row that is deleted.
+fn placeholder(field: &VectorField) -> Value {
+    let dimension = field.dimension as usize;
+    match field.data_type {
+        VectorType::VectorFp16 => Value::F16s(vec![half::f16::ZERO; dimension]),
+        VectorType::VectorInt8 => Value::I8s(vec![0; dimension]),
+        VectorType::SparseVectorFp32 => Value::SparseF32(Vec::new()),
+        VectorType::SparseVectorFp16 => Value::SparseF16(Vec::new()),
+        _ => Value::F32s(vec![0.0; dimension]),
+    }
+}
+
+#[allow(clippy::too_many_arguments, reason = "what one file is made of")]
+fn write(
+    bench: &Bench,
+    path: &Path,
+    job: &Job,
+    making: &Making,
+    rows: Range<u64>,
+    sources: &mut Copies,
+    dead: &BTreeSet<u64>,
+    telling: &mut Telling,
+) -> Result<PathBuf, EngineError> {
+    let failed = |error| EngineError::format(path, error);
+    let (Making::Vectors(plan) | Making::Copying(plan)) = making;
+    let now = bench.now();
+    let magic = (now as u32).rotate_left(job.block.block_id % 32) ^ job.segment;
+    let sink = FileSink::new(bench.files().create(path)?, 0);
+    let mut writer = FlatWriter::new(plan, sink, &FileOptions::new(magic, now)).map_err(failed)?;
+    let nullable = sources.nullable;
+    for row in rows {
+        let (picked, quality) = match making {
+            Making::Copying(_) => (copied(sources, row), Quality::Whole),
+            Making::Vectors(_) if job.quantised => sources.value(row),
+            Making::Vectors(_) => sources.pick(row),
+        };
+        let dead = dead.contains(&row);
+        let picked = match picked {
+            Picked::Element(element) if !job.quantised => sources.fitting(row, element, plan),
+            other => other,
+        };
+        if !dead {
+            telling.row(row, &picked, quality, nullable, job.quantised);
+        }
+        match &picked {
+            Picked::Element(element) => writer.push_element(Some(element)),
+            Picked::Value(value) => writer.push(Some(value)),
+            Picked::Null => writer.push(None),
+            Picked::Nothing if nullable => writer.push(None),
+            Picked::Nothing if matches!(making, Making::Copying(_)) => {
+                return Err(impossible(job, "an element of a rotated file cannot be read"));
+            }
+            Picked::Nothing => writer.push(Some(&placeholder(&job.field))),
+        }
+        .map_err(failed)?;
+    }
+    let mut sink = writer.finish(now).map_err(failed)?.sink;
+    sink.sync().map_err(|error| EngineError::io(path, error))?;
+    Ok(path.to_owned())
+}
+
+/// The element of the quantised file itself.
+fn copied(sources: &mut Copies, row: u64) -> Picked {
+    let own = sources.quantised.iter_mut().find(|copy| copy.rows.contains(&row));
+    match own.map_or(Found::Nothing, |copy| copy.row(row)) {
+        Found::Element(element) => Picked::Element(element),
+        Found::Null => Picked::Null,
+        Found::Nothing => Picked::Nothing,
+    }
+}
+
+impl Copies {
+    /// An element of the full files as it is, if the new file stores the same bytes, otherwise its vector.
+    fn fitting(&self, row: u64, element: Vec<u8>, plan: &FilePlan) -> Picked {
+        let copy = self.full.iter().find(|copy| copy.rows.contains(&row));
+        let same = copy.and_then(|copy| copy.encoding()).is_some_and(|encoding| same_bytes(encoding, &plan.meta));
+        if same {
+            return Picked::Element(element);
+        }
+        copy.and_then(|copy| copy.decode(&element)).map_or(Picked::Nothing, Picked::Value)
+    }
+}
