@@ -12,9 +12,12 @@ use roaring::RoaringTreemap;
 
 use crate::{
     engine::{EngineError, Refusal},
-    format::manifest::{Manifest, ManifestName, Style},
+    format::{
+        manifest::{Manifest, ManifestName, Style},
+        schema_file::SchemaFile,
+    },
     inspect::{
-        Findings, InspectError, Tree, View, deleted::Deleted, idmap::IdMap, lock::LOCK, segments::live_rows,
+        Findings, InspectError, Tree, View, deleted::Deleted, idmap::IdMap, lock::LOCK, names, segments::live_rows,
         segments_of, wal::Overlay,
     },
     report::{
@@ -49,6 +52,8 @@ pub struct Request {
     pub lock_timeout: Duration,
     /// Threads of the checks; 0 = one for each core.
     pub threads: usize,
+    /// What no file tells of the schema, for a manifest that has to be made.
+    pub schema: Option<SchemaFile>,
     /// Unix seconds, for the quarantine and for what the formats want dated.
     pub now: u64,
 }
@@ -95,7 +100,7 @@ pub fn survey(
 fn look(fs: &Arc<dyn Vfs>, root: &Path, request: &Request, hooks: &mut Hooks<'_>) -> Result<Survey, EngineError> {
     let view = View::open(fs.clone(), root)?;
     let tree = Tree::walk(fs.as_ref(), root);
-    let base = layers::manifest::base(&view, &tree)?;
+    let base = layers::manifest::base(&view, &tree, request.schema.as_ref())?;
     let options =
         Options { level: Level::Contents, threads: request.threads, segment: None, fail_fast: false, seal: None };
     let mut stopped = false;
@@ -109,10 +114,11 @@ fn look(fs: &Arc<dyn Vfs>, root: &Path, request: &Request, hooks: &mut Hooks<'_>
     };
     // A manifest that is rebuilt is judged by what is on disk, like one that stands there.
     let rebuilt;
-    let seen = if base.name.is_some() {
+    let seen = if !base.changed {
         &view
     } else {
-        let name = ManifestName::new(Style::Release, view.manifests().first().map_or(0, |file| file.name.number));
+        let highest = view.manifests().first().map_or(0, |file| file.name.number);
+        let name = base.name.unwrap_or(ManifestName::new(Style::Release, highest));
         rebuilt = View::of_manifest(fs.clone(), root, name, base.manifest.clone());
         &rebuilt
     };
@@ -120,13 +126,20 @@ fn look(fs: &Arc<dyn Vfs>, root: &Path, request: &Request, hooks: &mut Hooks<'_>
     if stopped {
         return Err(EngineError::io(root, io::ErrorKind::Interrupted.into()));
     }
-    if base.name.is_none() {
+    if base.changed {
+        // The segment that is to be made is not missing.
+        let made = base.makes.map(|id| names::segment_dir(id));
+        let of_it = |finding: &Finding| {
+            made.as_ref().is_some_and(|dir| finding.path.as_ref().is_some_and(|path| Path::new(path).starts_with(dir)))
+                || (base.makes.is_some() && finding.segment == base.makes)
+        };
+        findings.retain(|finding| !of_it(finding));
         findings.splice(0..0, view.findings().iter().cloned());
     }
     let (mut actions, unmended) = diagnose::plan(seen, &base.manifest, &findings, request.only.as_deref());
     if let Some(action) = actions.iter_mut().find(|action| action.fix == Fix::Manifest) {
         action.does = format!("publish a new manifest: {}", base.how);
-    } else if base.name.is_none() {
+    } else if base.changed {
         actions.insert(
             0,
             Action {
@@ -289,7 +302,7 @@ fn take_steps(
             continue;
         }
         let mark = journal.mark();
-        match layer(&mut bench, action, &survey.base.assumed) {
+        match layer(&mut bench, action, &survey.base.assumed, survey.base.makes) {
             Ok(done) => report.done.push(done),
             Err(error @ EngineError::Io { .. }) => return Err(error),
             Err(error) => {
@@ -320,20 +333,21 @@ fn take_steps(
     Ok(())
 }
 
-fn layer(bench: &mut Bench, action: &Action, assumed: &[String]) -> Result<DoneAction, EngineError> {
+fn layer(
+    bench: &mut Bench,
+    action: &Action,
+    assumed: &[String],
+    makes: Option<u32>,
+) -> Result<DoneAction, EngineError> {
     match action.fix {
         Fix::Lock => Ok(layers::done(action, "made")),
-        Fix::Manifest => {
-            bench.change();
-            let mut done = layers::done(action, action.does.clone());
-            done.doubtful = assumed.to_vec();
-            Ok(done)
-        }
+        Fix::Manifest => layers::manifest::publish(bench, action, assumed, makes),
+        Fix::Segments => layers::segments::mend(bench, action),
         Fix::Deletes => layers::deletes::rebuild(bench, action),
         Fix::ScalarIndex => layers::scalar_index::rebuild(bench, action),
         Fix::FtsIndex => layers::fts_index::rebuild(bench, action),
         Fix::IdMap => layers::id_map::rebuild(bench, action),
-        Fix::Segments | Fix::Forward | Fix::Vectors | Fix::Upgrade | Fix::Wal | Fix::Gc => {
+        Fix::Forward | Fix::Vectors | Fix::Upgrade | Fix::Wal | Fix::Gc => {
             Err(Refusal::new("repair.impossible", "nothing can mend this").into())
         }
     }

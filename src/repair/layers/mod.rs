@@ -6,6 +6,7 @@ pub mod gc;
 pub mod id_map;
 pub mod manifest;
 pub mod scalar_index;
+pub mod segments;
 pub mod wal;
 
 use crate::report::repair::{Action, DoneAction};
