@@ -11,9 +11,11 @@
 mod found;
 mod hints;
 mod rebuild;
+mod records;
 mod rules;
 mod schema;
 mod segment;
+mod texts;
 mod vector;
 
 use crate::{
@@ -86,13 +88,8 @@ pub fn base(view: &View, tree: &Tree, schema: Option<&SchemaFile>) -> Result<Bas
     let hints = hints::hints(schema, &copies);
     let manifests: Vec<Manifest> = copies.into_iter().filter(|copy| copy.whole).map(|copy| copy.manifest).collect();
     let Some(rebuilt) = rebuild::rebuild(view, tree, &hints, &manifests) else {
-        return match view.manifest() {
-            Err(error) => Err(error.into()),
-            Ok(_) => {
-                Err(Refusal::new("repair.impossible", "the files tell of no field: give the schema with --schema FILE")
-                    .into())
-            }
-        };
+        let detail = "there is no manifest that can be used, and no file tells of a single field: give the schema with --schema FILE";
+        return Err(Refusal::new("repair.schema-needed", detail).into());
     };
     let rows: u64 = crate::inspect::segments_of(&rebuilt.manifest)
         .iter()

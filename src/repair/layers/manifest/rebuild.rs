@@ -42,7 +42,7 @@ pub struct Rebuilt {
 /// Makes a manifest; `None` if neither files nor hints tell a single field.
 pub fn rebuild(view: &View, tree: &Tree, hints: &[Hint], copies: &[Manifest]) -> Option<Rebuilt> {
     let segments: Vec<Found> = found::segment_ids(tree).into_iter().map(|id| found::look(view, tree, id)).collect();
-    let evidence = Evidence::of(&segments);
+    let evidence = Evidence::read(view, &segments);
     let fallback = view.root().file_name().and_then(|name| name.to_str()).unwrap_or("collection");
     let merged = merge(&evidence, hints, fallback);
     let mut assumed = merged.assumed;

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use crate::inspect::View;
 use crate::format::{
     forward::{ColumnType, ScalarType as Stored},
     manifest::proto::{
@@ -12,7 +13,8 @@ use crate::format::{
 };
 
 use super::{
-    found::{Found, Inverted, Vectors},
+    found::{self, Found, Inverted, Vectors},
+    records, texts,
     vector::{self, Told},
 };
 
@@ -49,10 +51,34 @@ pub struct Evidence {
     /// Columns that only a part of the rows has.
     partial: Vec<String>,
     rows: bool,
+    /// How texts were cut, where their index tells, and by how many texts.
+    settings: BTreeMap<String, (FtsIndexParams, usize)>,
+    /// Columns that only records of a log tell of.
+    recorded: BTreeSet<String>,
 }
 
 impl Evidence {
-    /// Of these segments.
+    /// Of these segments, with all that takes reading of contents: what logs say where no forward file does, how texts were cut, whether vectors are
+    /// lacking.
+    pub fn read(view: &View, segments: &[Found]) -> Self {
+        let mut evidence = Self::of(segments);
+        for column in evidence.texts.clone() {
+            evidence.settings.extend(texts::settings(view, segments, &column).map(|told| (column, told)));
+        }
+        if !evidence.rows {
+            for (name, column_type) in segments.iter().flat_map(|found| records::columns(view, found)) {
+                if evidence.recorded.insert(name.clone()) {
+                    evidence.scalars.push((name, column_type, true));
+                }
+            }
+        }
+        for told in &mut evidence.vectors {
+            told.field.nullable = segments.iter().any(|found| found::lacks_vectors(view, found, &told.field.name));
+        }
+        evidence
+    }
+
+    /// Of these segments, by headers and names alone.
     pub fn of(segments: &[Found]) -> Self {
         let mut evidence = Self {
             scalars: Vec::new(),
@@ -62,6 +88,8 @@ impl Evidence {
             vectors: Vec::new(),
             partial: Vec::new(),
             rows: false,
+            settings: BTreeMap::new(),
+            recorded: BTreeSet::new(),
         };
         let mut with_rows: Vec<&Found> = segments.iter().filter(|found| !found.forwards.is_empty()).collect();
         // The newest rows tell the columns of today.
@@ -149,6 +177,14 @@ impl Evidence {
         if let (Some(IndexParams { params: Some(Params::Fts(_)) }), true) = (&written, self.texts.contains(name)) {
             return written;
         }
+        if let Some((params, texts)) = self.settings.get(name) {
+            let filters = params.filters.join(", ");
+            assumed.push(format!(
+                "field {name}: tokenizer {} with filters [{filters}], by which {texts} texts give the terms of its index",
+                params.tokenizer_name
+            ));
+            return Some(IndexParams { params: Some(Params::Fts(params.clone())) });
+        }
         if self.texts.contains(name) {
             assumed.push(format!("field {name}: the tokenizer standard with lowercase, which no file tells"));
             let params = FtsIndexParams {
@@ -174,7 +210,7 @@ impl Evidence {
         let single = CollectionSchema { fields: vec![hint.clone()], ..CollectionSchema::default() };
         let written: Option<VectorField> =
             SchemaFile::from_manifest(&single).ok().and_then(|mut file| file.vectors.pop());
-        field.nullable = hint.nullable;
+        field.nullable |= hint.nullable;
         let Some(written) = written else { return proto_of(&field) };
         let (metric, quantize) = vector::base(&written.index);
         let (found_metric, found_quantize) = vector::base(&field.index);
@@ -189,7 +225,7 @@ impl Evidence {
             && (written.dimension == field.dimension || field.dimension == 0);
         if same {
             // As it was written, with what a release left out or spelled out.
-            return FieldSchema { name: field.name, ..hint.clone() };
+            return FieldSchema { name: field.name, nullable: field.nullable, ..hint.clone() };
         }
         if fits {
             field.index = written.index;
@@ -267,6 +303,22 @@ pub fn merge(evidence: &Evidence, hints: &[Hint], fallback_name: &str) -> Merged
             .filter(|name| !done.contains(*name))
             .map(|name| format!("column {name} is not in the files of every segment: taken for one that was dropped")),
     );
+    let recorded: Vec<&str> = evidence.recorded.iter().filter(|name| !listed.contains(name.as_str())).map(String::as_str).collect();
+    if !recorded.is_empty() {
+        assumed.push(format!(
+            "columns {}, nullable and in this order: only the log has documents, and a column that is null in all of them does not show",
+            recorded.join(", ")
+        ));
+    }
+    let unknown = evidence.inverted.keys().chain(&evidence.texts).filter(|name| !evidence.partial.contains(name));
+    for name in unknown.filter(|name| !fields.iter().any(|field| field.name == **name)) {
+        if whole.is_none() {
+            assumed.push(format!("column {name} has an index, but no file tells its type: left out"));
+        }
+    }
+    if hints.is_empty() && evidence.vectors.iter().filter(|told| told.built).count() > 0 && evidence.vectors.len() > 1 {
+        assumed.push("the order of the vector fields".to_owned());
+    }
     let name = hints.iter().map(|hint| hint.schema.name.as_str()).find(|name| is_name(name));
     let name = name.map_or_else(
         || {
