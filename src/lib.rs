@@ -7,6 +7,7 @@
 //! |---|---|---|
 //! | 4 | [`cli`] | arguments, library call, rendered report |
 //! | 3 | [`verify`] | checks, nothing changed |
+//! | 3 | [`repair`] | what is damaged made anew from what is there twice |
 //! | 2 | [`engine`] | create, open, ingest, flush, recover |
 //! | 2 | [`inspect`] | read-only view of a collection that an engine could not open |
 //! | 1 | [`format`], [`vfs`], [`report`] | bytes and values; the door to the file system; the JSON contract |

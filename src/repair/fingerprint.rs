@@ -1,6 +1,7 @@
-//! Whether a collection is still what it was: a digest over names, sizes and times of all its files, and the content of its manifests.
+//! Whether a collection is still what it was: a digest over names and sizes of all its files, and the content of its manifests. Whatever an engine
+//! writes shows in one of them. Times do not count: a power cut may leave older ones.
 
-use std::{io, path::Path, time::UNIX_EPOCH};
+use std::{io, path::Path};
 
 use xxhash_rust::xxh3::Xxh3;
 
@@ -15,7 +16,7 @@ use crate::{
 /// More than any manifest that is read.
 const MOST: u64 = 64 << 20;
 
-/// The digest, 32 hexadecimal digits. LOCK and its time do not count: every reader may touch it.
+/// The digest, 32 hexadecimal digits. LOCK does not count: whoever opens the collection may make it.
 pub fn fingerprint(fs: &dyn Vfs, root: &Path) -> io::Result<String> {
     let tree = Tree::walk(fs, root);
     let mut hash = Xxh3::new();
@@ -30,8 +31,6 @@ pub fn fingerprint(fs: &dyn Vfs, root: &Path) -> io::Result<String> {
             continue;
         }
         hash.update(&entry.len.to_le_bytes());
-        let time = entry.modified.and_then(|time| time.duration_since(UNIX_EPOCH).ok());
-        hash.update(&time.map_or(0, |time| time.as_nanos()).to_le_bytes());
         if kind == NameKind::Manifest && entry.len <= MOST {
             let file = fs.open(&root.join(&entry.path))?;
             let mut content = vec![0; usize::try_from(entry.len).unwrap_or_default()];

@@ -1,0 +1,153 @@
+//! Classes of damage, and what each leaves.
+
+use std::{path::Path, sync::Arc};
+
+use zvecctl::vfs::{MemoryFs, Vfs, VfsMut};
+
+use crate::{
+    collection::{ROOT, bytes, documents, errors, files, flushed, mend, read, rich, undo_all, write},
+    model::Docs,
+};
+
+/// One class of damage.
+pub struct Class {
+    pub name: &'static str,
+    pub fs: MemoryFs,
+    /// The documents that must be there after the repair.
+    pub docs: Docs,
+}
+
+fn remove_dir(fs: &MemoryFs, relative: &str) {
+    zvecctl::engine::remove_tree(fs, &Path::new(ROOT).join(relative)).unwrap();
+}
+
+fn flip(fs: &MemoryFs, relative: &str, at: usize) {
+    let mut content = read(fs, relative);
+    content[at] ^= 0x10;
+    write(fs, relative, &content);
+}
+
+fn first(fs: &dyn Vfs, begin: &str, end: &str) -> String {
+    files(fs, begin, end).into_iter().next().unwrap_or_else(|| panic!("no file {begin}*{end}"))
+}
+
+fn manifest(fs: &dyn Vfs) -> String {
+    first(fs, "manifest.", "")
+}
+
+/// Every class that the layers of this test mend without loss.
+pub fn lossless() -> Vec<Class> {
+    let mut classes = Vec::new();
+    let mut class = |name, damage: &dyn Fn(&MemoryFs)| {
+        let (fs, docs) = rich();
+        let fs = fs.fork();
+        damage(&fs);
+        classes.push(Class { name, fs, docs: docs.clone() });
+    };
+    let remove = |fs: &MemoryFs, path: &str| fs.remove_file(&Path::new(ROOT).join(path)).unwrap();
+    class("LOCK missing", &|fs| remove(fs, "LOCK"));
+    class("id map missing", &|fs| remove_dir(fs, "idmap.0"));
+    class("id map without CURRENT", &|fs| remove(fs, "idmap.0/CURRENT"));
+    class("id map without a table", &|fs| remove(fs, &first(fs, "idmap.0/", ".sst")));
+    class("a bit of a table of the id map", &|fs| flip(fs, &first(fs, "idmap.0/", ".sst"), 20));
+    class("scalar index missing", &|fs| {
+        remove_dir(fs, first(fs, "0/scalar.index", "CURRENT").trim_end_matches("/CURRENT"))
+    });
+    class("a bit of a table of a scalar index", &|fs| flip(fs, &first(fs, "0/scalar.index", ".sst"), 30));
+    class("scalar index of the writing segment without its MANIFEST", &|fs| {
+        let index = files(fs, "", "CURRENT").into_iter().rfind(|path| path.contains("scalar.index")).unwrap();
+        let dir = index.trim_end_matches("CURRENT").to_owned();
+        remove(fs, &first(fs, &(dir + "MANIFEST"), ""));
+    });
+    class("full-text index missing", &|fs| remove_dir(fs, first(fs, "0/fts", "CURRENT").trim_end_matches("/CURRENT")));
+    class("a bit of a table of a full-text index", &|fs| flip(fs, &first(fs, "0/fts", ".sst"), 30));
+    class("delete snapshot with a flipped bit", &|fs| {
+        let path = first(fs, "del.", "");
+        let at = read(fs, &path).len() - 3;
+        flip(fs, &path, at);
+    });
+    class("delete snapshot missing", &|fs| remove(fs, &first(fs, "del.", "")));
+    class("delete snapshot empty", &|fs| write(fs, &first(fs, "del.", ""), b""));
+    class("an empty newer manifest", &|fs| {
+        let number: u64 = manifest(fs).trim_start_matches("manifest.").parse().unwrap();
+        write(fs, &format!("manifest.{}", number + 1), b"");
+    });
+    class("a cut newer manifest", &|fs| {
+        let name = manifest(fs);
+        let number: u64 = name.trim_start_matches("manifest.").parse().unwrap();
+        let whole = read(fs, &name);
+        write(fs, &format!("manifest.{}", number + 1), &whole[..whole.len() / 2]);
+    });
+    class("leftovers of a crash", &|fs| {
+        write(fs, "manifest.99.tmp", b"half");
+        write(fs, "0/title.index.77.proxima.tmp", b"half");
+        write(fs, "del.77", b"");
+    });
+    classes
+}
+
+/// The log, damaged: what it loses is known.
+fn log_classes() -> Vec<Class> {
+    let mut classes = Vec::new();
+    let (whole, docs) = rich();
+    let log = first(whole, "", ".wal");
+    let (_, flushed_docs) = {
+        // What the collection is without its last three operations.
+        let fs = whole.fork();
+        fs.remove_file(&Path::new(ROOT).join(&log)).unwrap();
+        let shared: Arc<dyn VfsMut> = Arc::new(fs);
+        ((), documents(&shared))
+    };
+    let content = read(whole, &log);
+    let fs = whole.fork();
+    write(&fs, &log, &[content.as_slice(), &[7, 0, 0]].concat());
+    classes.push(Class { name: "torn tail of the log", fs, docs: docs.clone() });
+    let fs = whole.fork();
+    write(&fs, &log, b"");
+    classes.push(Class { name: "empty log", fs, docs: flushed_docs });
+    classes
+}
+
+#[test]
+fn every_class_without_loss_brings_every_document_back_and_undo_every_byte() {
+    for Class { name, fs, docs } in lossless() {
+        let before = bytes(&fs);
+        let shared: Arc<dyn VfsMut> = Arc::new(fs.clone());
+        let report = mend(&shared).unwrap_or_else(|error| panic!("{name}: {error}"));
+        assert!(report.clean, "{name}: {:#?}", report.after);
+        assert!(report.applied, "{name}: nothing was done");
+        assert!(report.done.iter().all(|done| done.ok && done.lost.is_empty()), "{name}: {:#?}", report.done);
+        assert_eq!(errors(&shared), [], "{name}");
+        assert_eq!(documents(&shared), docs, "{name}");
+        assert_eq!(report.documents_after, Some(docs.len() as u64), "{name}");
+        assert_eq!(undo_all(&shared), Ok(1), "{name}");
+        let after = bytes(&fs);
+        let differing: Vec<_> =
+            before.keys().chain(after.keys()).filter(|path| before.get(*path) != after.get(*path)).collect();
+        assert!(differing.is_empty(), "{name}: {differing:?}");
+    }
+}
+
+#[test]
+fn a_damaged_log_keeps_every_intact_record() {
+    for Class { name, fs, docs } in log_classes() {
+        let before = bytes(&fs);
+        let shared: Arc<dyn VfsMut> = Arc::new(fs.clone());
+        let report = mend(&shared).unwrap_or_else(|error| panic!("{name}: {error}"));
+        assert!(report.clean, "{name}: {:#?}", report.after);
+        assert_eq!(documents(&shared), docs, "{name}");
+        undo_all(&shared).unwrap();
+        assert_eq!(bytes(&fs), before, "{name}");
+    }
+}
+
+#[test]
+fn a_healthy_collection_is_not_touched() {
+    for (name, fs) in [("with a log", rich().0.fork()), ("flushed", flushed().0)] {
+        let before = fs.fingerprint();
+        let shared: Arc<dyn VfsMut> = Arc::new(fs.clone());
+        let report = mend(&shared).unwrap();
+        assert!(report.plan.actions.is_empty() && !report.applied && report.clean, "{name}: {:#?}", report.plan);
+        assert_eq!(fs.fingerprint(), before, "{name}");
+    }
+}
