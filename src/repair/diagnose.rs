@@ -57,7 +57,7 @@ pub fn target(finding: &Finding) -> Option<Target> {
     }
     let path = PathBuf::from(finding.path.clone().unwrap_or_default());
     if let Some(fix) = exception(&finding.code) {
-        let segment = finding.segment.or(classify(&path).1);
+        let segment = finding.segment.or(classify(&path).1).filter(|_| fix != Fix::Manifest);
         let place = match fix {
             Fix::ScalarIndex | Fix::FtsIndex | Fix::Forward | Fix::Vectors | Fix::Gc => structure(&path),
             // One step for all that is wrong with it, and for one segment.

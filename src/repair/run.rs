@@ -13,7 +13,7 @@ use roaring::RoaringTreemap;
 use crate::{
     engine::{EngineError, Refusal},
     format::{
-        manifest::{Manifest, ManifestName, Style},
+        manifest::{self, Manifest, ManifestName, Style, proto::BlockType},
         schema_file::SchemaFile,
     },
     inspect::{
@@ -134,9 +134,13 @@ fn look(fs: &Arc<dyn Vfs>, root: &Path, request: &Request, hooks: &mut Hooks<'_>
                 || (base.makes.is_some() && finding.segment == base.makes)
         };
         findings.retain(|finding| !of_it(finding));
+        if base.name.is_none() {
+            let of_index = |finding: &mut Finding| blame_the_index(&base.manifest, finding);
+            findings.iter_mut().filter(|finding| finding.code == "fts.other-text").for_each(of_index);
+        }
         findings.splice(0..0, view.findings().iter().cloned());
     }
-    let (mut actions, unmended) = diagnose::plan(seen, &base.manifest, &findings, request.only.as_deref());
+    let (mut actions, mut unmended) = diagnose::plan(seen, &base.manifest, &findings, request.only.as_deref());
     if let Some(action) = actions.iter_mut().find(|action| action.fix == Fix::Manifest) {
         action.does = format!("publish a new manifest: {}", base.how);
     } else if base.changed {
@@ -154,6 +158,18 @@ fn look(fs: &Arc<dyn Vfs>, root: &Path, request: &Request, hooks: &mut Hooks<'_>
         );
         actions.sort_by_key(|action| action.fix);
     }
+    // A manifest whose rules stay broken may lack what a file belongs to.
+    if !manifest::check(&base.manifest).is_empty() {
+        actions.retain(|action| !matches!(action.fix, Fix::Gc | Fix::Segments));
+    }
+    // Publishing what is in force already changes nothing, unless something that cannot be used stands above it.
+    let above = view.manifests().first().map(|file| file.name) != base.name;
+    if !base.changed && !above {
+        actions.retain(|action| action.fix != Fix::Manifest);
+        let of_manifest = |finding: &&Finding| diagnose::fix_of(finding) == Some(Fix::Manifest);
+        unmended
+            .extend(findings.iter().filter(of_manifest).filter(|finding| finding.severity == Severity::Error).cloned());
+    }
     let plan = Plan {
         version: env!("CARGO_PKG_VERSION").to_owned(),
         fingerprint: fingerprint(fs.as_ref(), root).map_err(|error| EngineError::io(root, error))?,
@@ -163,6 +179,20 @@ fn look(fs: &Arc<dyn Vfs>, root: &Path, request: &Request, hooks: &mut Hooks<'_>
     };
     let documents = count(seen, &base.manifest);
     Ok(Survey { base, findings, plan, documents })
+}
+
+/// How a made manifest says that texts are cut may be a guess: where the index holds other terms it is made anew, and no text is touched.
+fn blame_the_index(manifest: &Manifest, finding: &mut Finding) {
+    let segment = names::classify(Path::new(finding.path.as_deref().unwrap_or_default())).1.or(finding.segment);
+    let listed = segments_of(manifest).into_iter().find(|listed| Some(listed.id()) == segment);
+    let block = listed.and_then(|listed| {
+        let blocks = &listed.meta.persisted_blocks;
+        let index = blocks.iter().find(|block| block.block_type == BlockType::FtsIndex as i32)?;
+        listed.block_path(index)
+    });
+    if let Some(path) = block {
+        finding.path = Some(show_path(&path));
+    }
 }
 
 /// Live documents, as far as they can be counted without reading them.

@@ -21,7 +21,7 @@ mod vector;
 use crate::{
     engine::{EngineError, Refusal, Schema, parts::WritingSegment},
     format::{
-        manifest::{Manifest, ManifestName},
+        manifest::{Manifest, ManifestName, check},
         schema_file::SchemaFile,
     },
     inspect::{Tree, View, first_id, manifests::ManifestState},
@@ -64,7 +64,15 @@ pub fn base(view: &View, tree: &Tree, schema: Option<&SchemaFile>) -> Result<Bas
         }
         let newest = view.manifests().first().is_some_and(|first| first.name == file.name);
         if newest || hints::is_of_files(view, tree, manifest) {
-            return Ok(in_force(view, tree, file.name, manifest));
+            let mended = in_force(view, tree, file.name, manifest);
+            if check(&mended.manifest).is_empty() {
+                return Ok(mended);
+            }
+            // Its rules are still broken: what a part of it says tells of the rest, as with a damaged one. Without gain it stays as it is.
+            let rebuilt = from_files(view, tree, schema).ok();
+            return Ok(rebuilt
+                .filter(|base| check(&base.manifest).is_empty())
+                .unwrap_or(as_it_is(file.name, manifest)));
         }
     }
     // What a newer release wrote is not to be judged by this one.
@@ -73,8 +81,15 @@ pub fn base(view: &View, tree: &Tree, schema: Option<&SchemaFile>) -> Result<Bas
             return Err(EngineError::format(&view.root().join(&file.path), error.clone()));
         }
     }
+    from_files(view, tree, schema)
+}
+
+/// A copy that names just the files that are there, or a manifest that is made.
+fn from_files(view: &View, tree: &Tree, schema: Option<&SchemaFile>) -> Result<Base, EngineError> {
     let copies = hints::copies(view);
-    let exact = copies.iter().find(|copy| copy.whole && hints::is_exact(view, tree, &copy.manifest));
+    let exact = copies
+        .iter()
+        .find(|copy| copy.whole && check(&copy.manifest).is_empty() && hints::is_exact(view, tree, &copy.manifest));
     if let Some(copy) = exact.filter(|_| schema.is_none()) {
         return Ok(Base {
             name: None,
@@ -116,14 +131,18 @@ fn in_force(view: &View, tree: &Tree, name: ManifestName, manifest: &Manifest) -
             changed: true,
             makes: None,
         },
-        None => Base {
-            name: Some(name),
-            manifest: manifest.clone(),
-            how: format!("{name} is the newest manifest that can be used"),
-            assumed: Vec::new(),
-            changed: false,
-            makes: None,
-        },
+        None => as_it_is(name, manifest),
+    }
+}
+
+fn as_it_is(name: ManifestName, manifest: &Manifest) -> Base {
+    Base {
+        name: Some(name),
+        manifest: manifest.clone(),
+        how: format!("{name} is the newest manifest that can be used"),
+        assumed: Vec::new(),
+        changed: false,
+        makes: None,
     }
 }
 

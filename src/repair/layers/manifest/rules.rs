@@ -52,8 +52,7 @@ pub fn mend(view: &View, tree: &Tree, before: &Manifest) -> Option<Mended> {
     }
     blocks(&segments, &mut new, &mut notes);
     order(&mut new, &on_disk, &mut notes);
-    let worse = manifest::check(&new).len() > manifest::check(before).len();
-    (new != *before && !worse && !notes.is_empty()).then_some(Mended { manifest: new, notes })
+    (new != *before && !notes.is_empty()).then_some(Mended { manifest: new, notes })
 }
 
 fn segments_mut(manifest: &mut Manifest) -> impl Iterator<Item = &mut SegmentMeta> {

@@ -2,7 +2,6 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::inspect::View;
 use crate::format::{
     forward::{ColumnType, ScalarType as Stored},
     manifest::proto::{
@@ -11,6 +10,7 @@ use crate::format::{
     proxima::IndexKind,
     schema_file::{SchemaFile, VectorField},
 };
+use crate::inspect::View;
 
 use super::{
     found::{self, Found, Inverted, Vectors},
@@ -222,7 +222,7 @@ impl Evidence {
             && (quantize == found_quantize || (!told.built && rabitq) || !told.quantised);
         let same = fits
             && written.data_type == field.data_type
-            && (written.dimension == field.dimension || field.dimension == 0);
+            && (written.dimension == field.dimension || (field.dimension == 0 && !field.data_type.is_sparse()));
         if same {
             // As it was written, with what a release left out or spelled out.
             return FieldSchema { name: field.name, nullable: field.nullable, ..hint.clone() };
@@ -303,7 +303,8 @@ pub fn merge(evidence: &Evidence, hints: &[Hint], fallback_name: &str) -> Merged
             .filter(|name| !done.contains(*name))
             .map(|name| format!("column {name} is not in the files of every segment: taken for one that was dropped")),
     );
-    let recorded: Vec<&str> = evidence.recorded.iter().filter(|name| !listed.contains(name.as_str())).map(String::as_str).collect();
+    let recorded: Vec<&str> =
+        evidence.recorded.iter().filter(|name| !listed.contains(name.as_str())).map(String::as_str).collect();
     if !recorded.is_empty() {
         assumed.push(format!(
             "columns {}, nullable and in this order: only the log has documents, and a column that is null in all of them does not show",
