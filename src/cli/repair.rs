@@ -9,6 +9,7 @@ use clap::{Args, ValueHint};
 
 use crate::{
     engine::EngineError,
+    format::schema_file::SchemaFile,
     repair::{Hooks, Request, Step, repair, survey, take_back},
     report::{
         Exit,
@@ -29,6 +30,9 @@ pub struct RepairArgs {
     /// Mend only this; may be given several times
     #[arg(long, value_enum, value_name = "WHAT")]
     fix: Vec<Fix>,
+    /// Where the manifest has to be made anew: a schema file that tells what no file does (`schema show` prints one)
+    #[arg(long, value_hint = ValueHint::FilePath, value_name = "FILE", conflicts_with = "undo")]
+    schema: Option<PathBuf>,
     /// Keep the plan in a file
     #[arg(long, value_hint = ValueHint::FilePath, value_name = "FILE", conflicts_with_all = ["yes", "apply", "undo"])]
     plan: Option<PathBuf>,
@@ -56,6 +60,7 @@ pub fn run(session: &mut Session, args: &RepairArgs) -> Result<Exit, Failure> {
         only: (!args.fix.is_empty()).then(|| args.fix.clone()),
         lock_timeout: session.lock_timeout(),
         threads: 0,
+        schema: args.schema.as_deref().map(|file| read_schema(session, file)).transpose()?,
         now: SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs()),
     };
     let progress = session.out.progress("bytes", 0);
@@ -103,6 +108,21 @@ fn exit(report: &RepairReport, told: bool) -> Exit {
     let lost = report.done.iter().any(|done| !done.lost.is_empty() || done.lost_unlisted > 0);
     let lossy = if lost { Exit::DataLost } else { Exit::Ok };
     if lossy.gravity() > left.gravity() { lossy } else { left }
+}
+
+fn read_schema(session: &Session, file: &Path) -> Result<SchemaFile, Failure> {
+    let unreadable = |error: &dyn std::fmt::Display| Failure::Usage(format!("{}: {error}", file.display()));
+    let schema: SchemaFile = match seal::read(session, file) {
+        None => return Err(unreadable(&"no such file")),
+        Some(Err(error)) => return Err(unreadable(&error)),
+        Some(Ok(json)) => {
+            serde_json::from_slice(&json).map_err(|error| unreadable(&format!("not a schema: {error}")))?
+        }
+    };
+    match schema.faults().first() {
+        Some(fault) => Err(unreadable(fault)),
+        None => Ok(schema),
+    }
 }
 
 fn read_plan(session: &Session, file: &Path) -> Result<Plan, Failure> {

@@ -10,6 +10,7 @@ use clap::{Args, ValueHint};
 
 use crate::{
     inspect::{Findings, Tree},
+    repair::fix_of,
     report::{
         Exit, Finding, show_path,
         verify::{VerifiedCollection, VerifyReport},
@@ -173,9 +174,22 @@ fn one(
     collection.files = verified.files;
     collection.bytes = verified.bytes;
     collection.files_left = verified.files_left;
+    for finding in &mut findings {
+        finding.repair = fix_of(finding).map(|fix| format!("zvecctl repair {} --fix {}", quoted(path), fix.name()));
+    }
     collection.take(findings, args.max_findings);
     collection.seconds = start.elapsed().as_secs_f64();
     Ok(exit)
+}
+
+/// A path as a shell takes it.
+fn quoted(path: &Path) -> String {
+    let shown = show_path(path);
+    let plain = |c: char| c.is_ascii_alphanumeric() || "/._-+,:@%=".contains(c);
+    match !shown.is_empty() && !shown.starts_with('-') && shown.chars().all(plain) {
+        true => shown,
+        false => format!("'{}'", shown.replace('\'', r"'\''")),
+    }
 }
 
 /// A look that has only so much time.

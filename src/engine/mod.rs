@@ -61,6 +61,7 @@ pub mod parts {
         fts_index::{FtsIndex, is_needed as fts_index_needed},
         id_map::IdMap,
         scalar_index::{ScalarIndex, column_names as scalar_columns, is_needed as scalar_index_needed},
+        segment::WritingSegment,
         version::write_manifest,
     };
 }

@@ -59,9 +59,12 @@ pub fn target(finding: &Finding) -> Option<Target> {
     }
     let path = PathBuf::from(finding.path.clone().unwrap_or_default());
     if let Some(fix) = exception(&finding.code) {
-        let segment = finding.segment.or(classify(&path).1);
+        let segment = finding.segment.or(classify(&path).1).filter(|_| fix != Fix::Manifest);
         let place = match fix {
             Fix::ScalarIndex | Fix::FtsIndex | Fix::Forward | Fix::Vectors | Fix::Upgrade | Fix::Gc => structure(&path),
+            // One step for all that is wrong with it, and for one segment.
+            Fix::Manifest => PathBuf::new(),
+            Fix::Segments => segment.map_or(path, names::segment_dir),
             _ => path,
         };
         return Some(Target { fix, path: place, segment });
@@ -72,7 +75,7 @@ pub fn target(finding: &Finding) -> Option<Target> {
         kind = classify(&path.join("CURRENT")).0;
     }
     let fix = match kind {
-        NameKind::Manifest => Fix::Manifest,
+        NameKind::Manifest => return Some(Target { fix: Fix::Manifest, path: PathBuf::new(), segment: None }),
         NameKind::Lock => Fix::Lock,
         NameKind::DeleteSnapshot => Fix::Deletes,
         NameKind::IdMap => Fix::IdMap,
@@ -101,6 +104,8 @@ fn exception(code: &str) -> Option<Fix> {
         // The engine's own recovery gives the writing segment a successor.
         "segment.sealed-writing" | "inverted.sealed-writing" | "fts.sealed-writing" => Fix::Wal,
         "segment.stale-block" => Fix::Manifest,
+        // Some of them name no file.
+        code if code.starts_with("manifest.") => Fix::Manifest,
         "segment.shifted-vectors" | "segment.vector-count" | "segment.vectors-missing" | "segment.vector-missing" => {
             Fix::Vectors
         }
@@ -144,9 +149,13 @@ pub fn plan(
         }
         *documents = (*documents).max(finding.documents_at_risk);
     }
+    subsume(&mut wanted);
     follow_up(manifest, &mut wanted);
     let actions = wanted.into_iter().map(|(target, (codes, loss, documents))| {
-        let (does, loss) = describe(view, manifest, &target, loss);
+        let (does, loss) = match target.fix {
+            Fix::Segments => (of_segment(&codes).to_owned(), loss),
+            _ => describe(view, manifest, &target, loss),
+        };
         Action {
             fix: target.fix,
             path: shown(&target.path),
@@ -158,6 +167,25 @@ pub fn plan(
         }
     });
     (actions.collect(), unmended)
+}
+
+/// What is missing with a whole segment, or stands in one that no manifest lists, is not mended on its own.
+fn subsume(wanted: &mut BTreeMap<Target, (BTreeSet<String>, Loss, Option<u64>)>) {
+    let whole: BTreeSet<u32> =
+        wanted.keys().filter(|target| target.fix == Fix::Segments).filter_map(|target| target.segment).collect();
+    wanted.retain(|target, _| {
+        target.fix == Fix::Segments || target.segment.is_none_or(|segment| !whole.contains(&segment))
+    });
+}
+
+fn of_segment(codes: &BTreeSet<String>) -> &'static str {
+    if codes.contains("segment.missing-directory") {
+        "give the segment up: its directory is gone"
+    } else if codes.contains("segment.orphan-documents") {
+        "adopt the segment if its documents are nowhere else and it fits in, set it aside otherwise"
+    } else {
+        "set the segment's directory aside: nothing lists it, and it holds nothing that others do not"
+    }
 }
 
 /// Steps that others call for: rows that are given up or corrected change what indexes and id map should say.
@@ -180,7 +208,12 @@ fn follow_up(manifest: &Manifest, wanted: &mut BTreeMap<Target, (BTreeSet<String
             }
         }
     }
-    if wanted.keys().any(|target| matches!(target.fix, Fix::Forward | Fix::Vectors | Fix::Segments)) {
+    let moves = wanted.iter().any(|(target, (codes, ..))| match target.fix {
+        Fix::Forward | Fix::Vectors => true,
+        Fix::Segments => codes.iter().any(|code| code != "segment.orphan"),
+        _ => false,
+    });
+    if moves {
         let path = names::id_map_path(manifest.id_map_path_suffix);
         wanted.entry(Target { fix: Fix::IdMap, path, segment: None }).or_insert_with(because);
     }
@@ -200,7 +233,7 @@ fn describe(view: &View, manifest: &Manifest, target: &Target, loss: Loss) -> (S
     match target.fix {
         Fix::Lock => ("make the file LOCK".to_owned(), Loss::None),
         Fix::Manifest => ("publish a manifest that can be used".to_owned(), loss),
-        Fix::Segments => (format!("put {} right", segment_or_path(target)), loss),
+        Fix::Segments => ("put the segment right".to_owned(), loss),
         Fix::Forward => (
             "write the block anew: keys and ids from the id map, values from the indexes; rows that nothing tells are given up".to_owned(),
             loss,
@@ -222,14 +255,6 @@ fn describe(view: &View, manifest: &Manifest, target: &Target, loss: Loss) -> (S
             (what.to_owned(), Loss::None)
         }
         Fix::Upgrade => ("write the file as zvec 0.8.0 has it".to_owned(), loss),
-    }
-}
-
-fn segment_or_path(target: &Target) -> String {
-    match target.segment {
-        Some(id) => format!("segment {id}"),
-        None if target.path.as_os_str().is_empty() => "the collection".to_owned(),
-        None => shown(&target.path),
     }
 }
 

@@ -12,9 +12,12 @@ use roaring::RoaringTreemap;
 
 use crate::{
     engine::{EngineError, Refusal},
-    format::manifest::{Manifest, ManifestName, Style},
+    format::{
+        manifest::{self, Manifest, ManifestName, Style, proto::BlockType},
+        schema_file::SchemaFile,
+    },
     inspect::{
-        Findings, InspectError, Tree, View, deleted::Deleted, idmap::IdMap, lock::LOCK, segments::live_rows,
+        Findings, InspectError, Tree, View, deleted::Deleted, idmap::IdMap, lock::LOCK, names, segments::live_rows,
         segments_of, wal::Overlay,
     },
     report::{
@@ -49,6 +52,8 @@ pub struct Request {
     pub lock_timeout: Duration,
     /// Threads of the checks; 0 = one for each core.
     pub threads: usize,
+    /// What no file tells of the schema, for a manifest that has to be made.
+    pub schema: Option<SchemaFile>,
     /// Unix seconds, for the quarantine and for what the formats want dated.
     pub now: u64,
 }
@@ -95,7 +100,7 @@ pub fn survey(
 fn look(fs: &Arc<dyn Vfs>, root: &Path, request: &Request, hooks: &mut Hooks<'_>) -> Result<Survey, EngineError> {
     let view = View::open(fs.clone(), root)?;
     let tree = Tree::walk(fs.as_ref(), root);
-    let base = layers::manifest::base(&view, &tree)?;
+    let base = layers::manifest::base(&view, &tree, request.schema.as_ref())?;
     let options =
         Options { level: Level::Contents, threads: request.threads, segment: None, fail_fast: false, seal: None };
     let mut stopped = false;
@@ -109,10 +114,11 @@ fn look(fs: &Arc<dyn Vfs>, root: &Path, request: &Request, hooks: &mut Hooks<'_>
     };
     // A manifest that is rebuilt is judged by what is on disk, like one that stands there.
     let rebuilt;
-    let seen = if base.name.is_some() {
+    let seen = if !base.changed {
         &view
     } else {
-        let name = ManifestName::new(Style::Release, view.manifests().first().map_or(0, |file| file.name.number));
+        let highest = view.manifests().first().map_or(0, |file| file.name.number);
+        let name = base.name.unwrap_or(ManifestName::new(Style::Release, highest));
         rebuilt = View::of_manifest(fs.clone(), root, name, base.manifest.clone());
         &rebuilt
     };
@@ -120,13 +126,24 @@ fn look(fs: &Arc<dyn Vfs>, root: &Path, request: &Request, hooks: &mut Hooks<'_>
     if stopped {
         return Err(EngineError::io(root, io::ErrorKind::Interrupted.into()));
     }
-    if base.name.is_none() {
+    if base.changed {
+        // The segment that is to be made is not missing.
+        let made = base.makes.map(|id| names::segment_dir(id));
+        let of_it = |finding: &Finding| {
+            made.as_ref().is_some_and(|dir| finding.path.as_ref().is_some_and(|path| Path::new(path).starts_with(dir)))
+                || (base.makes.is_some() && finding.segment == base.makes)
+        };
+        findings.retain(|finding| !of_it(finding));
+        if base.name.is_none() {
+            let of_index = |finding: &mut Finding| blame_the_index(&base.manifest, finding);
+            findings.iter_mut().filter(|finding| finding.code == "fts.other-text").for_each(of_index);
+        }
         findings.splice(0..0, view.findings().iter().cloned());
     }
-    let (mut actions, unmended) = diagnose::plan(seen, &base.manifest, &findings, request.only.as_deref());
+    let (mut actions, mut unmended) = diagnose::plan(seen, &base.manifest, &findings, request.only.as_deref());
     if let Some(action) = actions.iter_mut().find(|action| action.fix == Fix::Manifest) {
         action.does = format!("publish a new manifest: {}", base.how);
-    } else if base.name.is_none() {
+    } else if base.changed {
         actions.insert(
             0,
             Action {
@@ -141,6 +158,18 @@ fn look(fs: &Arc<dyn Vfs>, root: &Path, request: &Request, hooks: &mut Hooks<'_>
         );
         actions.sort_by_key(|action| action.fix);
     }
+    // A manifest whose rules stay broken may lack what a file belongs to.
+    if !manifest::check(&base.manifest).is_empty() {
+        actions.retain(|action| !matches!(action.fix, Fix::Gc | Fix::Segments));
+    }
+    // Publishing what is in force already changes nothing, unless something that cannot be used stands above it.
+    let above = view.manifests().first().map(|file| file.name) != base.name;
+    if !base.changed && !above {
+        actions.retain(|action| action.fix != Fix::Manifest);
+        let of_manifest = |finding: &&Finding| diagnose::fix_of(finding) == Some(Fix::Manifest);
+        unmended
+            .extend(findings.iter().filter(of_manifest).filter(|finding| finding.severity == Severity::Error).cloned());
+    }
     let plan = Plan {
         version: env!("CARGO_PKG_VERSION").to_owned(),
         fingerprint: fingerprint(fs.as_ref(), root).map_err(|error| EngineError::io(root, error))?,
@@ -150,6 +179,20 @@ fn look(fs: &Arc<dyn Vfs>, root: &Path, request: &Request, hooks: &mut Hooks<'_>
     };
     let documents = count(seen, &base.manifest);
     Ok(Survey { base, findings, plan, documents })
+}
+
+/// How a made manifest says that texts are cut may be a guess: where the index holds other terms it is made anew, and no text is touched.
+fn blame_the_index(manifest: &Manifest, finding: &mut Finding) {
+    let segment = names::classify(Path::new(finding.path.as_deref().unwrap_or_default())).1.or(finding.segment);
+    let listed = segments_of(manifest).into_iter().find(|listed| Some(listed.id()) == segment);
+    let block = listed.and_then(|listed| {
+        let blocks = &listed.meta.persisted_blocks;
+        let index = blocks.iter().find(|block| block.block_type == BlockType::FtsIndex as i32)?;
+        listed.block_path(index)
+    });
+    if let Some(path) = block {
+        finding.path = Some(show_path(&path));
+    }
 }
 
 /// Live documents, as far as they can be counted without reading them.
@@ -295,7 +338,7 @@ fn take_steps(
             continue;
         }
         let mark = journal.mark();
-        match layer(&mut bench, action, &survey.base.assumed) {
+        match layer(&mut bench, action, &survey.base.assumed, survey.base.makes) {
             Ok(done) => report.done.push(done),
             Err(error @ EngineError::Io { .. }) => return Err(error),
             Err(error) => {
@@ -326,22 +369,23 @@ fn take_steps(
     Ok(())
 }
 
-fn layer(bench: &mut Bench, action: &Action, assumed: &[String]) -> Result<DoneAction, EngineError> {
+fn layer(
+    bench: &mut Bench,
+    action: &Action,
+    assumed: &[String],
+    makes: Option<u32>,
+) -> Result<DoneAction, EngineError> {
     match action.fix {
         Fix::Lock => Ok(layers::done(action, "made")),
-        Fix::Manifest => {
-            bench.change();
-            let mut done = layers::done(action, action.does.clone());
-            done.doubtful = assumed.to_vec();
-            Ok(done)
-        }
+        Fix::Manifest => layers::manifest::publish(bench, action, assumed, makes),
+        Fix::Segments => layers::segments::mend(bench, action),
         Fix::Forward => layers::forward::rebuild(bench, action),
         Fix::Deletes => layers::deletes::rebuild(bench, action),
         Fix::ScalarIndex => layers::scalar_index::rebuild(bench, action),
         Fix::FtsIndex => layers::fts_index::rebuild(bench, action),
         Fix::IdMap => layers::id_map::rebuild(bench, action),
         Fix::Vectors | Fix::Upgrade => layers::vectors::rebuild(bench, action),
-        Fix::Segments | Fix::Wal | Fix::Gc => Err(Refusal::new("repair.impossible", "nothing can mend this").into()),
+        Fix::Wal | Fix::Gc => Err(Refusal::new("repair.impossible", "nothing can mend this").into()),
     }
 }
 

@@ -7,6 +7,7 @@ pub mod gc;
 pub mod id_map;
 pub mod manifest;
 pub mod scalar_index;
+pub mod segments;
 pub mod vectors;
 pub mod wal;
 

@@ -1,0 +1,297 @@
+//! A manifest in force that breaks its rules, or that the files contradict: put right as far as the files tell.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::{
+    format::manifest::{
+        self, Manifest,
+        proto::{BlockMeta, BlockType, CollectionSchema, SegmentMeta},
+    },
+    inspect::{
+        Tree, View,
+        names::{block_path, delete_snapshot_path, id_map_path, segment_dir},
+        segments_of,
+    },
+};
+
+use super::{
+    found::{self, Found},
+    rebuild::{self, open_block},
+    schema::{self, Evidence},
+    segment,
+};
+
+/// A manifest that was put right, and how.
+pub struct Mended {
+    /// What it says now.
+    pub manifest: Manifest,
+    /// What was changed.
+    pub notes: Vec<String>,
+}
+
+/// Puts a manifest right; `None` if there is nothing to put right, or nothing tells how.
+pub fn mend(view: &View, tree: &Tree, before: &Manifest) -> Option<Mended> {
+    let mut new = before.clone();
+    let mut notes = Vec::new();
+    let on_disk = found::segment_ids(tree);
+    enable_mmap(tree, &mut new, &mut notes);
+    segment_ids(tree, &on_disk, &mut new, &mut notes);
+    suffixes(view, tree, &mut new, &mut notes);
+    writing_blocks(tree, &mut new, &mut notes);
+    stale_blocks(tree, &mut new, &mut notes);
+    let listed: BTreeSet<u32> = segments_of(&new).iter().map(|segment| segment.id()).collect();
+    let segments: Vec<Found> =
+        on_disk.iter().filter(|id| listed.contains(id)).map(|id| found::look(view, tree, *id)).collect();
+    if let Some(written) = &new.schema {
+        let (mut corrected, changes) = schema::correct(&Evidence::of(&segments), written);
+        if changes.is_empty() {
+            twice(&mut corrected, &mut notes);
+        }
+        notes.extend(changes);
+        new.schema = Some(corrected);
+    }
+    blocks(&segments, &mut new, &mut notes);
+    order(&mut new, &on_disk, &mut notes);
+    (new != *before && !notes.is_empty()).then_some(Mended { manifest: new, notes })
+}
+
+fn segments_mut(manifest: &mut Manifest) -> impl Iterator<Item = &mut SegmentMeta> {
+    manifest.persisted_segment_metas.iter_mut().chain(&mut manifest.writing_segment_meta)
+}
+
+/// Whether forward blocks are called otherwise than the manifest says.
+fn enable_mmap(tree: &Tree, new: &mut Manifest, notes: &mut Vec<String>) {
+    let stands = |manifest: &Manifest| {
+        let blocks = segments_of(manifest).into_iter().flat_map(|segment| {
+            let forward =
+                segment.meta.persisted_blocks.iter().filter(|block| block.block_type == BlockType::Scalar as i32);
+            forward.filter_map(move |block| segment.block_path(block))
+        });
+        blocks.filter(|path| tree.get(path).is_some()).count()
+    };
+    let other = Manifest { enable_mmap: !new.enable_mmap, ..new.clone() };
+    if stands(new) == 0 && stands(&other) > 0 {
+        notes.push(format!("enable_mmap is {}, by the names of the forward blocks", other.enable_mmap));
+        *new = other;
+    }
+}
+
+/// Whether every block of a segment stands in the directory `id`.
+fn fits(tree: &Tree, meta: &SegmentMeta, id: u32, enable_mmap: bool) -> bool {
+    let mut paths = meta.persisted_blocks.iter().map(|block| block_path(id, block, enable_mmap));
+    !meta.persisted_blocks.is_empty() && paths.all(|path| path.is_some_and(|path| tree.get(&path).is_some()))
+}
+
+/// Numbers of segments that lead nowhere, while a directory that nothing lists holds just their files; segments that are listed twice.
+fn segment_ids(tree: &Tree, on_disk: &[u32], new: &mut Manifest, notes: &mut Vec<String>) {
+    let listed: Vec<u32> = segments_of(new).iter().map(|segment| segment.id()).collect();
+    let mut free: BTreeSet<u32> = on_disk.iter().copied().filter(|id| !listed.contains(id)).collect();
+    let enable_mmap = new.enable_mmap;
+    let mut seen = BTreeSet::new();
+    for meta in segments_mut(new) {
+        let id = meta.segment_id;
+        let again = listed.iter().filter(|other| **other == id).count() > 1;
+        if (on_disk.contains(&id) && !again) || (again && fits(tree, meta, id, enable_mmap) && seen.insert(id)) {
+            continue;
+        }
+        let one_bit = |other: &u32| (other ^ id).count_ones() == 1;
+        let found = free.iter().copied().find(|other| one_bit(other) && fits(tree, meta, *other, enable_mmap));
+        if let Some(found) = found {
+            notes.push(format!("segment {found}, which the manifest calls {id}"));
+            free.remove(&found);
+            meta.segment_id = found;
+        }
+    }
+    // What is still there twice, with the same files, is there once.
+    let mut taken: BTreeSet<u32> = new.writing_segment_meta.iter().map(|meta| meta.segment_id).collect();
+    let count = new.persisted_segment_metas.len();
+    new.persisted_segment_metas.retain(|meta| taken.insert(meta.segment_id));
+    if new.persisted_segment_metas.len() < count {
+        notes.push("each segment is listed once".to_owned());
+    }
+}
+
+/// Numbers of delete snapshot and id map that lead nowhere, while another stands there.
+fn suffixes(view: &View, tree: &Tree, new: &mut Manifest, notes: &mut Vec<String>) {
+    let top = |prefix: &str| {
+        tree.entries
+            .iter()
+            .filter_map(|entry| entry.path.to_str())
+            .any(|path| path.strip_prefix(prefix).is_some_and(|number| number.parse::<u32>().is_ok()))
+    };
+    if tree.get(&delete_snapshot_path(new.delete_snapshot_path_suffix)).is_none() && top("del.") {
+        new.delete_snapshot_path_suffix = rebuild::snapshot(view, tree, notes);
+        notes.push(format!("del.{}, the newest delete snapshot that is there", new.delete_snapshot_path_suffix));
+    }
+    if tree.get(&id_map_path(new.id_map_path_suffix)).is_none() && top("idmap.") {
+        new.id_map_path_suffix = rebuild::id_map(view, tree, notes);
+        notes.push(format!("idmap.{}, the id map that is there", new.id_map_path_suffix));
+    }
+}
+
+/// Only the writing segment has a writing block, and it is a forward block.
+fn writing_blocks(tree: &Tree, new: &mut Manifest, notes: &mut Vec<String>) {
+    for meta in &mut new.persisted_segment_metas {
+        if meta.writing_forward_block.take().is_some() {
+            notes.push(format!("segment {} is persisted and has no writing block", meta.segment_id));
+        }
+    }
+    let schema = new.schema.clone().unwrap_or_default();
+    let ends = segments_of(new).into_iter().flat_map(|segment| segment.row_blocks().map(|block| block.max_doc_id));
+    let next = ends.max().map_or(0, |id| id.saturating_add(1));
+    let Some(meta) = &mut new.writing_segment_meta else { return };
+    let dir = segment_dir(meta.segment_id);
+    let on_disk = tree
+        .below(&dir)
+        .filter_map(|entry| entry.path.file_name()?.to_str()?.strip_suffix(".wal")?.parse::<u32>().ok());
+    let log = on_disk.max();
+    match &mut meta.writing_forward_block {
+        None => {
+            let above = meta.persisted_blocks.iter().map(|block| block.block_id).max();
+            let id = log.unwrap_or_else(|| above.map_or(0, |id| id.saturating_add(1)));
+            meta.writing_forward_block = Some(open_block(&schema, id, next));
+            notes.push(format!("the writing block of segment {}: {id}, the next document is {next}", meta.segment_id));
+        }
+        Some(block) => {
+            if block.block_type != BlockType::Scalar as i32 {
+                block.block_type = BlockType::Scalar as i32;
+                notes.push("the writing block is a forward block".to_owned());
+            }
+            let wrong = log.filter(|log| *log != block.block_id && (log ^ block.block_id).count_ones() == 1);
+            let stands = tree.get(&dir.join(format!("{}.wal", block.block_id))).is_some();
+            if let Some(log) = wrong.filter(|_| !stands) {
+                notes.push(format!("the writing block is {log}, whose log is there"));
+                block.block_id = log;
+            }
+        }
+    }
+}
+
+/// Vector blocks whose file is gone, where others of the column hold all rows: what `drop_index` of a quantised column leaves.
+fn stale_blocks(tree: &Tree, new: &mut Manifest, notes: &mut Vec<String>) {
+    let enable_mmap = new.enable_mmap;
+    for meta in segments_mut(new) {
+        let rows = manifest::row_count(meta);
+        let id = meta.segment_id;
+        let mut counts: BTreeMap<(i32, String), u64> = BTreeMap::new();
+        let vector = |block: &BlockMeta| {
+            [BlockType::VectorIndex as i32, BlockType::VectorIndexQuantize as i32].contains(&block.block_type)
+        };
+        let stands =
+            |block: &BlockMeta| block_path(id, block, enable_mmap).is_some_and(|path| tree.get(&path).is_some());
+        let key = |block: &BlockMeta| (block.block_type, block.columns.first().cloned().unwrap_or_default());
+        for block in meta.persisted_blocks.iter().filter(|block| vector(block) && stands(block)) {
+            *counts.entry(key(block)).or_default() += u64::from(block.doc_count);
+        }
+        meta.persisted_blocks.retain(|block| {
+            let stale = vector(block) && !stands(block) && counts.get(&key(block)) == Some(&rows);
+            if stale {
+                let name = block.columns.first().map_or("", String::as_str);
+                notes.push(format!("block {} of segment {id} was dropped: others hold all of {name}", block.block_id));
+            }
+            !stale
+        });
+    }
+}
+
+/// A field that is listed twice, word for word, is listed once.
+fn twice(schema: &mut CollectionSchema, notes: &mut Vec<String>) {
+    let mut seen = Vec::new();
+    let count = schema.fields.len();
+    schema.fields.retain(|field| {
+        let again = seen.contains(field);
+        seen.push(field.clone());
+        !again
+    });
+    if schema.fields.len() < count {
+        notes.push("each field is listed once".to_owned());
+    }
+}
+
+/// Segments whose blocks are not what their files say: built anew from the files, where these are sound.
+fn blocks(segments: &[Found], new: &mut Manifest, notes: &mut Vec<String>) {
+    let Some(schema) = new.schema.clone() else { return };
+    let broken: BTreeSet<u32> = manifest::check(new).into_iter().filter_map(|violation| violation.segment).collect();
+    let enable_mmap = new.enable_mmap;
+    for meta in segments_mut(new) {
+        let Some(found) = segments.iter().find(|found| found.id == meta.segment_id) else { continue };
+        if found.forwards.iter().any(|file| !file.sound || file.ipc != enable_mmap) {
+            continue;
+        }
+        if !broken.contains(&meta.segment_id) && !contradicted(found, meta) {
+            continue;
+        }
+        let mut built = segment::build(found, &schema, Some(meta)).meta;
+        if manifest::row_count(&built) == 0 && manifest::row_count(meta) > 0 {
+            continue;
+        }
+        built.writing_forward_block = meta.writing_forward_block.clone();
+        let used: BTreeSet<u32> = built.persisted_blocks.iter().map(|block| block.block_id).collect();
+        if let Some(block) = &mut built.writing_forward_block {
+            if used.contains(&block.block_id) {
+                block.block_id = segment::writing_block(found);
+            }
+            block.columns = open_block(&schema, 0, 0).columns;
+        }
+        if built != *meta {
+            notes.push(format!("the blocks of segment {} as its files have them", meta.segment_id));
+            *meta = built;
+        }
+    }
+    // No document may get an id that one has.
+    let end = segments.iter().filter_map(|found| found.ids().max()).max().map_or(0, |id| id.saturating_add(1));
+    let writing = new.writing_segment_meta.as_mut();
+    let logged = segments.iter().any(|found| found.log().is_some());
+    if let Some(block) = writing.and_then(|meta| meta.writing_forward_block.as_mut())
+        && block.min_doc_id < end
+        && !logged
+    {
+        notes.push(format!("the next document is {end}, not {}", block.min_doc_id));
+        block.min_doc_id = end;
+    }
+}
+
+/// Whether the files of a segment are others than its blocks: rows that are counted otherwise, or a file that is missing while one that nothing names
+/// could be it.
+fn contradicted(found: &Found, meta: &SegmentMeta) -> bool {
+    let listed = |kind: BlockType| meta.persisted_blocks.iter().filter(move |block| block.block_type == kind as i32);
+    let log = found.log();
+    let counted = |block: &BlockMeta| {
+        let file = found.forwards.iter().find(|file| file.block == block.block_id);
+        file.is_some_and(|file| file.rows.is_some_and(|rows| rows != u64::from(block.doc_count)))
+    };
+    let lost = |kind: BlockType, there: &dyn Fn(u32) -> bool| listed(kind).any(|block| !there(block.block_id));
+    let spare = |kind: BlockType, mut ids: &mut dyn Iterator<Item = u32>| {
+        Iterator::any(&mut ids, |id| log.is_none_or(|log| id < log) && listed(kind).all(|block| block.block_id != id))
+    };
+    let forward = |id: u32| found.forwards.iter().any(|file| file.block == id);
+    let vector = |quantised: bool| {
+        move |id: u32| found.vectors.iter().any(|file| file.block == id && file.quantised == quantised)
+    };
+    let vectors =
+        |quantised: bool| found.vectors.iter().filter(move |file| file.quantised == quantised).map(|file| file.block);
+    listed(BlockType::Scalar).any(counted)
+        || (lost(BlockType::Scalar, &forward)
+            && spare(BlockType::Scalar, &mut found.forwards.iter().map(|file| file.block)))
+        || (lost(BlockType::VectorIndex, &vector(false)) && spare(BlockType::VectorIndex, &mut vectors(false)))
+        || (lost(BlockType::VectorIndexQuantize, &vector(true))
+            && spare(BlockType::VectorIndexQuantize, &mut vectors(true)))
+        || (lost(BlockType::ScalarIndex, &|id| found.scalar_indexes.contains(&id))
+            && spare(BlockType::ScalarIndex, &mut found.scalar_indexes.iter().copied()))
+        || (lost(BlockType::FtsIndex, &|id| found.fts_indexes.contains(&id))
+            && spare(BlockType::FtsIndex, &mut found.fts_indexes.iter().copied()))
+}
+
+/// Segments ascend, and the next one's number is above all.
+fn order(new: &mut Manifest, on_disk: &[u32], notes: &mut Vec<String>) {
+    if !new.persisted_segment_metas.is_sorted_by_key(|meta| meta.segment_id) {
+        new.persisted_segment_metas.sort_by_key(|meta| meta.segment_id);
+        notes.push("segments in their order".to_owned());
+    }
+    let highest = segments_of(new).iter().map(|segment| segment.id()).max();
+    if highest.is_some_and(|highest| new.next_segment_id <= highest) {
+        let next = highest.max(on_disk.last().copied()).map_or(1, |id| id.saturating_add(1));
+        notes.push(format!("the next segment is {next}"));
+        new.next_segment_id = next;
+    }
+}

@@ -1,0 +1,436 @@
+//! The schema, from the files of all segments and from what copies of a manifest or a schema file say besides.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::format::{
+    forward::{ColumnType, ScalarType as Stored},
+    manifest::proto::{
+        CollectionSchema, DataType, FieldSchema, FtsIndexParams, IndexParams, InvertIndexParams, index_params::Params,
+    },
+    proxima::IndexKind,
+    schema_file::{SchemaFile, VectorField},
+};
+use crate::inspect::View;
+
+use super::{
+    found::{self, Found, Inverted, Vectors},
+    records, texts,
+    vector::{self, Told},
+};
+
+/// Documents after which a segment is sealed, if nothing tells.
+const MOST_DOCUMENTS: u64 = 10_000_000;
+
+/// A schema that was written down somewhere.
+#[derive(Debug, Clone)]
+pub struct Hint {
+    /// What it says.
+    pub schema: CollectionSchema,
+    /// Where it is from, in words.
+    pub from: String,
+    /// Whether it is whole: then a column that it lacks was dropped.
+    pub whole: bool,
+}
+
+/// A schema that was put together.
+pub struct Merged {
+    /// The schema.
+    pub schema: CollectionSchema,
+    /// What no file tells and nothing else did.
+    pub assumed: Vec<String>,
+}
+
+/// What the files say of the columns.
+pub struct Evidence {
+    scalars: Vec<(String, ColumnType, bool)>,
+    inverted: BTreeMap<String, Inverted>,
+    texts: BTreeSet<String>,
+    /// Whether there is any index directory at all, so that a column without families has no index.
+    indexes: bool,
+    vectors: Vec<Told>,
+    /// Columns that only a part of the rows has.
+    partial: Vec<String>,
+    rows: bool,
+    /// How texts were cut, where their index tells, and by how many texts.
+    settings: BTreeMap<String, (FtsIndexParams, usize)>,
+    /// Columns that only records of a log tell of.
+    recorded: BTreeSet<String>,
+}
+
+impl Evidence {
+    /// Of these segments, with all that takes reading of contents: what logs say where no forward file does, how texts were cut, whether vectors are
+    /// lacking.
+    pub fn read(view: &View, segments: &[Found]) -> Self {
+        let mut evidence = Self::of(segments);
+        for column in evidence.texts.clone() {
+            evidence.settings.extend(texts::settings(view, segments, &column).map(|told| (column, told)));
+        }
+        if !evidence.rows {
+            for (name, column_type) in segments.iter().flat_map(|found| records::columns(view, found)) {
+                if evidence.recorded.insert(name.clone()) {
+                    evidence.scalars.push((name, column_type, true));
+                }
+            }
+        }
+        for told in &mut evidence.vectors {
+            told.field.nullable = segments.iter().any(|found| found::lacks_vectors(view, found, &told.field.name));
+        }
+        evidence
+    }
+
+    /// Of these segments, by headers and names alone.
+    pub fn of(segments: &[Found]) -> Self {
+        let mut evidence = Self {
+            scalars: Vec::new(),
+            inverted: BTreeMap::new(),
+            texts: BTreeSet::new(),
+            indexes: false,
+            vectors: Vec::new(),
+            partial: Vec::new(),
+            rows: false,
+            settings: BTreeMap::new(),
+            recorded: BTreeSet::new(),
+        };
+        let mut with_rows: Vec<&Found> = segments.iter().filter(|found| !found.forwards.is_empty()).collect();
+        // The newest rows tell the columns of today.
+        with_rows.sort_by_key(|found| std::cmp::Reverse(found.ids().max()));
+        evidence.rows = !with_rows.is_empty();
+        let mut seen = BTreeSet::new();
+        for column in with_rows.iter().flat_map(|found| newest_first(found)) {
+            if !seen.insert(column.name.clone()) {
+                continue;
+            }
+            let everywhere = with_rows.iter().all(|found| {
+                let opened = found.forwards.iter().any(|file| !file.columns.is_empty());
+                !opened || found.forwards.iter().any(|file| file.has(&column.name))
+            });
+            if everywhere {
+                evidence.scalars.push((column.name.clone(), column.column_type, column.nullable));
+            } else {
+                evidence.partial.push(column.name.clone());
+            }
+        }
+        for found in segments {
+            evidence.indexes |= !found.scalar_indexes.is_empty() || !found.fts_indexes.is_empty();
+            for (column, of_column) in &found.inverted {
+                let known = evidence.inverted.entry(column.clone()).or_default();
+                known.ranges |= of_column.ranges;
+                known.reversed |= of_column.reversed;
+            }
+            evidence.texts.extend(found.texts.iter().cloned());
+        }
+        let mut columns: BTreeMap<&str, (usize, Vec<&Vectors>)> = BTreeMap::new();
+        for (place, file) in segments.iter().flat_map(|found| &found.vectors).enumerate() {
+            // Block ids are given out in the order of the schema.
+            columns.entry(&file.column).or_insert_with(|| (place, Vec::new())).1.push(file);
+        }
+        let mut columns: Vec<_> = columns.into_iter().collect();
+        columns.sort_by_key(|(_, (place, _))| *place);
+        evidence.vectors = columns.into_iter().filter_map(|(name, (_, files))| vector::tell(name, &files)).collect();
+        evidence
+    }
+
+    fn vector(&self, name: &str) -> Option<&Told> {
+        self.vectors.iter().find(|told| told.field.name == name)
+    }
+
+    fn scalar(&self, name: &str) -> Option<&(String, ColumnType, bool)> {
+        self.scalars.iter().find(|(known, ..)| known == name)
+    }
+
+    /// The name that a field has in the files: its own, or one that differs from it by a single bit and belongs to no other field.
+    fn name_of<'a>(&'a self, name: &'a str, taken: &BTreeSet<&str>) -> Option<&'a str> {
+        let names = || {
+            let scalars = self.scalars.iter().map(|(name, ..)| name.as_str());
+            scalars.chain(self.vectors.iter().map(|told| told.field.name.as_str()))
+        };
+        names()
+            .find(|known| *known == name)
+            .or_else(|| names().find(|known| !taken.contains(known) && one_bit(known, name)))
+    }
+
+    /// What is wrong with a field of a manifest that is in force, put right. `None` if the files do not contradict it.
+    fn corrected(&self, field: &FieldSchema) -> Option<FieldSchema> {
+        let mut new = field.clone();
+        if let Some((_, column_type, _)) = self.scalar(&field.name) {
+            let stored = data_type(*column_type) as i32;
+            if field.data_type != stored && (field.data_type ^ stored).count_ones() == 1 {
+                new.data_type = stored;
+            }
+            if stored == new.data_type {
+                new.dimension = 0;
+                if !matches!(
+                    new.index_params.as_ref().map(|index| &index.params),
+                    None | Some(Some(Params::Invert(_) | Params::Fts(_)))
+                ) {
+                    new.index_params = self.scalar_index(&field.name, None, &mut Vec::new());
+                }
+            }
+        } else if let Some(told) = self.vector(&field.name) {
+            new = self.merge_vector(told, Some(field));
+        }
+        (new != *field).then_some(new)
+    }
+
+    fn scalar_index(&self, name: &str, hint: Option<&FieldSchema>, assumed: &mut Vec<String>) -> Option<IndexParams> {
+        let written = hint.and_then(|field| field.index_params.clone());
+        if let (Some(IndexParams { params: Some(Params::Fts(_)) }), true) = (&written, self.texts.contains(name)) {
+            return written;
+        }
+        if let Some((params, texts)) = self.settings.get(name) {
+            let filters = params.filters.join(", ");
+            assumed.push(format!(
+                "field {name}: tokenizer {} with filters [{filters}], by which {texts} texts give the terms of its index",
+                params.tokenizer_name
+            ));
+            return Some(IndexParams { params: Some(Params::Fts(params.clone())) });
+        }
+        if self.texts.contains(name) {
+            assumed.push(format!("field {name}: the tokenizer standard with lowercase, which no file tells"));
+            let params = FtsIndexParams {
+                tokenizer_name: "standard".to_owned(),
+                filters: vec!["lowercase".to_owned()],
+                extra_params: String::new(),
+            };
+            return Some(IndexParams { params: Some(Params::Fts(params)) });
+        }
+        let Some(found) = self.inverted.get(name) else { return written.filter(|_| !self.indexes) };
+        let mut params =
+            InvertIndexParams { enable_range_optimization: found.ranges, enable_extended_wildcard: found.reversed };
+        if let Some(IndexParams { params: Some(Params::Invert(written)) }) = &written {
+            params.enable_range_optimization |= written.enable_range_optimization;
+            params.enable_extended_wildcard |= written.enable_extended_wildcard;
+        }
+        Some(IndexParams { params: Some(Params::Invert(params)) })
+    }
+
+    fn merge_vector(&self, told: &Told, hint: Option<&FieldSchema>) -> FieldSchema {
+        let mut field = told.field.clone();
+        let Some(hint) = hint else { return proto_of(&field) };
+        let single = CollectionSchema { fields: vec![hint.clone()], ..CollectionSchema::default() };
+        let written: Option<VectorField> =
+            SchemaFile::from_manifest(&single).ok().and_then(|mut file| file.vectors.pop());
+        field.nullable |= hint.nullable;
+        let Some(written) = written else { return proto_of(&field) };
+        let (metric, quantize) = vector::base(&written.index);
+        let (found_metric, found_quantize) = vector::base(&field.index);
+        let kind = vector::kind_of(&written.index, field.data_type.is_sparse());
+        let found_kind = vector::kind_of(&field.index, field.data_type.is_sparse());
+        let rabitq = matches!(kind, Some(IndexKind::HnswRabitq | IndexKind::IvfRabitq));
+        let fits = metric == found_metric
+            && (!told.built || kind == found_kind)
+            && (quantize == found_quantize || (!told.built && rabitq) || !told.quantised);
+        let same = fits
+            && written.data_type == field.data_type
+            && (written.dimension == field.dimension || (field.dimension == 0 && !field.data_type.is_sparse()));
+        if same {
+            // As it was written, with what a release left out or spelled out.
+            return FieldSchema { name: field.name, nullable: field.nullable, ..hint.clone() };
+        }
+        if fits {
+            field.index = written.index;
+        }
+        proto_of(&field)
+    }
+}
+
+/// Columns of a segment's forward files, those of the newest files first, blocks of added and altered columns before row blocks.
+fn newest_first(found: &Found) -> impl Iterator<Item = &crate::format::forward::Column> {
+    let rows = found.forwards.iter().rev().filter(|file| file.is_row_block());
+    let extras = found.forwards.iter().rev().filter(|file| !file.is_row_block());
+    // In the order of the row block, with added columns behind.
+    let altered: Vec<_> = extras.flat_map(|file| file.fields()).collect();
+    let mut columns: Vec<_> = rows.flat_map(|file| file.fields()).collect();
+    for column in &mut columns {
+        if let Some(newer) = altered.iter().find(|other| other.name == column.name) {
+            *column = newer;
+        }
+    }
+    columns.into_iter().chain(altered.into_iter().rev())
+}
+
+/// Puts the schema together: types from the files, the rest from the hints, the first that knows a field.
+pub fn merge(evidence: &Evidence, hints: &[Hint], fallback_name: &str) -> Merged {
+    let mut assumed = Vec::new();
+    let whole = hints.iter().find(|hint| hint.whole);
+    let mut fields: Vec<FieldSchema> = Vec::new();
+    let listed: BTreeSet<&str> =
+        hints.iter().flat_map(|hint| &hint.schema.fields).map(|field| field.name.as_str()).collect();
+    let mut done: BTreeSet<String> = BTreeSet::new();
+    for hint in hints {
+        for written in &hint.schema.fields {
+            let Some(name) = evidence.name_of(&written.name, &listed) else {
+                let unseen = !evidence.rows && hint.whole && done.insert(written.name.clone());
+                if unseen {
+                    fields.push(written.clone());
+                } else if hint.whole && !done.contains(&written.name) {
+                    assumed.push(format!("field {} of {} is in no file: left out", written.name, hint.from));
+                }
+                continue;
+            };
+            if !done.insert(name.to_owned()) {
+                continue;
+            }
+            if name != written.name {
+                assumed.push(format!("field {name} is called {} in {}", written.name, hint.from));
+            }
+            fields.push(field_of(evidence, name, Some(written), hint, &mut assumed));
+        }
+    }
+    let none = Hint { schema: CollectionSchema::default(), from: String::new(), whole: false };
+    let found = evidence.scalars.iter().map(|(name, ..)| name);
+    let found: Vec<String> = found.chain(evidence.vectors.iter().map(|told| &told.field.name)).cloned().collect();
+    for name in found {
+        if done.contains(&name) {
+            continue;
+        }
+        if let Some(whole) = whole {
+            assumed.push(format!("column {name}, which {} does not have, was dropped", whole.from));
+            continue;
+        }
+        if let Some(hint) = hints.first() {
+            assumed.push(format!("column {name}, which {} does not have, was added since", hint.from));
+        }
+        fields.push(field_of(evidence, &name, None, &none, &mut assumed));
+        if let Some(told) = evidence.vector(&name) {
+            assumed.extend(told.assumed.iter().cloned());
+        }
+    }
+    assumed.extend(
+        evidence
+            .partial
+            .iter()
+            .filter(|name| !done.contains(*name))
+            .map(|name| format!("column {name} is not in the files of every segment: taken for one that was dropped")),
+    );
+    let recorded: Vec<&str> =
+        evidence.recorded.iter().filter(|name| !listed.contains(name.as_str())).map(String::as_str).collect();
+    if !recorded.is_empty() {
+        assumed.push(format!(
+            "columns {}, nullable and in this order: only the log has documents, and a column that is null in all of them does not show",
+            recorded.join(", ")
+        ));
+    }
+    let unknown = evidence.inverted.keys().chain(&evidence.texts).filter(|name| !evidence.partial.contains(name));
+    for name in unknown.filter(|name| !fields.iter().any(|field| field.name == **name)) {
+        if whole.is_none() {
+            assumed.push(format!("column {name} has an index, but no file tells its type: left out"));
+        }
+    }
+    if hints.is_empty() && evidence.vectors.iter().filter(|told| told.built).count() > 0 && evidence.vectors.len() > 1 {
+        assumed.push("the order of the vector fields".to_owned());
+    }
+    let name = hints.iter().map(|hint| hint.schema.name.as_str()).find(|name| is_name(name));
+    let name = name.map_or_else(
+        || {
+            assumed.push(format!("the collection's name, {fallback_name:?}"));
+            fallback_name.to_owned()
+        },
+        str::to_owned,
+    );
+    let most = hints.iter().map(|hint| hint.schema.max_doc_count_per_segment).find(|most| *most > 0);
+    let max_doc_count_per_segment = most.unwrap_or_else(|| {
+        assumed.push(format!("at most {MOST_DOCUMENTS} documents in a segment"));
+        MOST_DOCUMENTS
+    });
+    Merged { schema: CollectionSchema { name, fields, max_doc_count_per_segment }, assumed }
+}
+
+/// The schema of a manifest in force, with what the files contradict put right, and what that was.
+pub fn correct(evidence: &Evidence, schema: &CollectionSchema) -> (CollectionSchema, Vec<String>) {
+    let mut new = schema.clone();
+    let mut notes = Vec::new();
+    let mut taken: BTreeSet<String> = BTreeSet::new();
+    let listed: BTreeSet<&str> = schema.fields.iter().map(|field| field.name.as_str()).collect();
+    for field in &mut new.fields {
+        let again = !taken.insert(field.name.clone());
+        let known = !again && (evidence.scalar(&field.name).is_some() || evidence.vector(&field.name).is_some());
+        if !known && let Some(name) = evidence.name_of(&field.name, &listed).filter(|name| *name != field.name) {
+            let name = name.to_owned();
+            notes.push(format!("the field {:?} is called {name:?} in every file", field.name));
+            taken.insert(name.clone());
+            field.name = name;
+        }
+        if let Some(corrected) = evidence.corrected(field) {
+            notes.push(format!("type, dimension or index of field {} as its files have it", field.name));
+            *field = corrected;
+        }
+    }
+    (new, notes)
+}
+
+fn field_of(
+    evidence: &Evidence,
+    name: &str,
+    hint: Option<&FieldSchema>,
+    from: &Hint,
+    assumed: &mut Vec<String>,
+) -> FieldSchema {
+    if let Some(told) = evidence.vector(name) {
+        return evidence.merge_vector(told, hint);
+    }
+    let (column_type, nullable) = evidence
+        .scalar(name)
+        .map_or((ColumnType { scalar: Stored::String, array: false }, true), |(_, kind, null)| (*kind, *null));
+    let data_type = data_type(column_type) as i32;
+    let hint = hint.filter(|field| {
+        let same = field.data_type == data_type;
+        if !same {
+            assumed.push(format!("field {name}: {} says another type than its files", from.from));
+        }
+        same
+    });
+    match hint {
+        Some(field) if from.whole => FieldSchema { name: name.to_owned(), ..field.clone() },
+        _ => FieldSchema {
+            name: name.to_owned(),
+            data_type,
+            dimension: 0,
+            nullable: hint.map_or(nullable, |field| field.nullable || nullable),
+            index_params: evidence.scalar_index(name, hint, assumed),
+        },
+    }
+}
+
+fn proto_of(field: &VectorField) -> FieldSchema {
+    let file = SchemaFile {
+        name: String::new(),
+        max_doc_count_per_segment: 0,
+        fields: Vec::new(),
+        vectors: vec![field.clone()],
+    };
+    file.to_manifest().fields.into_iter().next().unwrap_or_default()
+}
+
+fn data_type(column: ColumnType) -> DataType {
+    use DataType as T;
+    match (column.scalar, column.array) {
+        (Stored::Bool, false) => T::Bool,
+        (Stored::I32, false) => T::Int32,
+        (Stored::U32, false) => T::Uint32,
+        (Stored::I64, false) => T::Int64,
+        (Stored::U64, false) => T::Uint64,
+        (Stored::F32, false) => T::Float,
+        (Stored::F64, false) => T::Double,
+        (Stored::String, false) => T::String,
+        (Stored::Binary, false) => T::Binary,
+        (Stored::Bool, true) => T::ArrayBool,
+        (Stored::I32, true) => T::ArrayInt32,
+        (Stored::U32, true) => T::ArrayUint32,
+        (Stored::I64, true) => T::ArrayInt64,
+        (Stored::U64, true) => T::ArrayUint64,
+        (Stored::F32, true) => T::ArrayFloat,
+        (Stored::F64, true) => T::ArrayDouble,
+        (Stored::String, true) => T::ArrayString,
+        (Stored::Binary, true) => T::ArrayBinary,
+    }
+}
+
+fn is_name(name: &str) -> bool {
+    !name.is_empty() && name.len() <= 64 && !name.chars().any(char::is_control)
+}
+
+/// Whether two names differ by a single bit.
+fn one_bit(a: &str, b: &str) -> bool {
+    a.len() == b.len() && a.bytes().zip(b.bytes()).map(|(a, b)| (a ^ b).count_ones()).sum::<u32>() == 1
+}
