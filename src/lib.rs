@@ -7,6 +7,7 @@
 //! |---|---|---|
 //! | 4 | [`cli`] | arguments, library call, rendered report |
 //! | 3 | [`verify`] | checks, nothing changed |
+//! | 3 | [`salvage`] | everything readable of a collection, written to a new place |
 //! | 2 | [`engine`] | create, open, ingest, flush, recover |
 //! | 2 | [`inspect`] | read-only view of a collection that an engine could not open |
 //! | 1 | [`format`], [`vfs`], [`report`] | bytes and values; the door to the file system; the JSON contract |
@@ -16,5 +17,6 @@ pub mod engine;
 pub mod format;
 pub mod inspect;
 pub mod report;
+pub mod salvage;
 pub mod verify;
 pub mod vfs;

@@ -14,6 +14,7 @@ mod finding;
 pub mod idmap;
 pub mod manifest;
 pub mod outlook;
+pub mod salvage;
 pub mod seal;
 pub mod segments;
 pub mod verify;
