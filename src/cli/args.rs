@@ -20,6 +20,7 @@ use super::{
     manifest::ManifestCommand,
     output::{Color, Format},
     recover::RecoverArgs,
+    salvage::SalvageArgs,
     schema::SchemaCommand,
     seal::SealArgs,
     segments::SegmentsCommand,
@@ -30,7 +31,8 @@ use super::{
 /// Inspect, write and check collections of the zvec vector database
 ///
 /// Reads what zvec 0.1.0 to 0.8.0 wrote, without zvec: damaged collections, read-only mounts and collections that zvec refuses to open
-/// included. Writes what zvec 0.8.0 opens. Only create, ingest, delete, flush and recover change anything.
+/// included. Writes what zvec 0.8.0 opens. Only create, ingest, delete, flush and recover change anything;
+/// salvage writes to a new place.
 #[derive(Debug, Parser)]
 #[command(name = "zvecctl", version, max_term_width = 100, after_help = EXIT_CODES)]
 pub struct Cli {
@@ -105,6 +107,8 @@ pub enum Command {
     Demo(DemoArgs),
     /// Check collections: every error that can be found, and what zvec would do with them
     Verify(VerifyArgs),
+    /// Write every readable document of a damaged collection to a new place
+    Salvage(SalvageArgs),
     /// Record a hash of every file beside the collection, so that `verify` finds every flipped bit
     Seal(SealArgs),
     /// Compute a digest of the live documents: the same for the same documents, however they are stored
@@ -150,6 +154,7 @@ impl Command {
             Self::Recover(args) => ("recover", Some(&args.collection.path)),
             Self::Demo(_) => ("demo", None),
             Self::Verify(args) => ("verify", args.one_path()),
+            Self::Salvage(args) => ("salvage", Some(&args.collection.path)),
             Self::Seal(args) => ("seal", Some(&args.collection.path)),
             Self::Digest(args) => ("digest", Some(&args.path)),
             Self::Explain(_) => ("explain", None),

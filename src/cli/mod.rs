@@ -20,6 +20,7 @@ mod man;
 mod manifest;
 mod output;
 mod recover;
+mod salvage;
 mod schema;
 pub mod schemas;
 mod seal;
@@ -98,6 +99,7 @@ fn dispatch(session: &mut Session, command: &Command) -> Result<Exit, Failure> {
         Command::Recover(args) => recover::run(session, args),
         Command::Demo(args) => demo::run(session, args),
         Command::Verify(args) => verify::run(session, args),
+        Command::Salvage(args) => salvage::run(session, args),
         Command::Seal(args) => seal::run(session, args),
         Command::Digest(args) => digest::run(session, args),
         Command::Explain(args) => explain::run(session, args),

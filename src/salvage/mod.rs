@@ -27,7 +27,10 @@ use std::{io, path::Path};
 use crate::{
     engine::EngineError,
     format::schema_file::SchemaFile,
-    inspect::{InspectError, Tree, View},
+    inspect::{
+        InspectError, Tree, View,
+        names::{self, NameKind},
+    },
     report::{salvage::SalvageReport, show_path},
 };
 
@@ -71,6 +74,14 @@ impl From<InspectError> for SalvageError {
     fn from(error: InspectError) -> Self {
         Self::Engine(error.into())
     }
+}
+
+/// Whether a directory that has nothing else of a collection holds forward blocks, vector files or logs where segments have them.
+pub fn holds_segments(view: &View) -> bool {
+    let tree = Tree::walk(view.vfs().as_ref(), view.root());
+    let of_segment =
+        |path: &Path| matches!(names::classify(path).0, NameKind::Forward | NameKind::Vector | NameKind::Wal);
+    tree.entries.iter().any(|entry| of_segment(&entry.path))
 }
 
 /// Writes every readable document of `view` to `target`. `each` is told how many rows and records are done, of how many; work ends with

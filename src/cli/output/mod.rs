@@ -8,6 +8,7 @@ mod page;
 mod progress;
 mod render;
 mod render_engine;
+mod render_salvage;
 mod stream;
 mod verified;
 
