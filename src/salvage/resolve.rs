@@ -27,6 +27,7 @@ use crate::{
             proto::{BlockMeta, BlockType, SegmentMeta},
         },
         value::Value,
+        wal::HEADER_LEN,
     },
     inspect::{
         Findings, Tree, View,
@@ -35,7 +36,7 @@ use crate::{
         segments::missing_directory,
         wal::{self, Overlay},
     },
-    report::{Finding, Loss},
+    report::{Finding, Loss, Severity},
 };
 
 use super::{
@@ -303,11 +304,17 @@ fn measure(view: &View, logs: &[Log], findings: &Findings, tally: &mut Tally) ->
             // Its documents are rows: what it has lost is not lost by that.
             continue;
         }
+        if log.kind == LogKind::Unpublished {
+            let (described, found) = wal::describe(view, &log.path, false);
+            if described.size <= HEADER_LEN {
+                // It never held a record.
+                findings.extend(found.into_iter().map(|finding| Finding { severity: Severity::Warning, ..finding }));
+                continue;
+            }
+            findings.extend(found);
+        }
         tally.lost_records += reading.lost;
         tally.gaps += reading.gaps;
-        if log.kind == LogKind::Unpublished {
-            findings.extend(wal::describe(view, &log.path, false).1);
-        }
     }
     undecodable
 }
@@ -358,6 +365,10 @@ impl Found {
         self.findings.extend(opened.into_iter().map(|finding| finding.loses(Loss::None, None)));
         self.keys_of_rows(suspects);
         self.ids_of_rows();
+        if self.tally.corrected.count > 0 {
+            let detail = format!("{} rows have a damaged id, put right by the id map", self.tally.corrected.count);
+            self.findings.add(Finding::error("salvage.corrected", detail));
+        }
     }
 
     fn is_deleted(&self, id: u64) -> bool {
