@@ -29,7 +29,7 @@ use crate::{
 };
 
 /// Files of one segment directory, by kind.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(super) struct Files {
     /// Forward blocks as Arrow IPC, by block id.
     pub ipc: BTreeMap<u32, PathBuf>,
@@ -112,7 +112,7 @@ impl Files {
     }
 
     fn segment(&self, view: &View, segment: u32, forward: &BTreeMap<u32, PathBuf>) -> SegmentMeta {
-        let mut rows = Vec::new();
+        let (mut rows, mut unmeasured) = (Vec::new(), Vec::new());
         let mut extras: BTreeMap<String, Vec<BlockMeta>> = BTreeMap::new();
         for (id, path) in forward {
             let opened = open_forward(view, path);
@@ -123,9 +123,12 @@ impl Files {
             let columns: Vec<String> =
                 opened.iter().flat_map(ForwardFile::columns).map(|column| column.name.clone()).collect();
             let count = opened.as_ref().and_then(measured);
+            let batches = opened.iter().flat_map(|file| file.batch_infos()).filter_map(|batch| batch.rows);
+            let known = u32::try_from(batches.sum::<u64>()).ok().filter(|_| opened.is_some() && count.is_none());
             let is_rows = opened.is_none() || columns.iter().any(|name| name == DOC_ID_COLUMN);
             if is_rows {
-                rows.push(Rows { id: *id, count, columns });
+                rows.push(Rows { id: *id, count, partly: false, columns });
+                unmeasured.extend(known.map(|known| (*id, known)));
             } else {
                 for column in columns {
                     let block = scalar(*id, count.unwrap_or(0), vec![column.clone()]);
@@ -138,7 +141,13 @@ impl Files {
         };
         let full: BTreeMap<_, _> = self.vectors.iter().map(|(name, files)| (name, vectors(files))).collect();
         let quantized: BTreeMap<_, _> = self.quantized.iter().map(|(name, files)| (name, vectors(files))).collect();
+        let begun: BTreeSet<u32> = forward.keys().chain(self.logs.keys()).copied().collect();
         complete(&mut rows, full.values().chain(quantized.values()));
+        for (id, known) in unmeasured {
+            for block in rows.iter_mut().filter(|block| block.id == id && block.count.is_none()) {
+                (block.count, block.partly) = (Some(known), true);
+            }
+        }
         // An altered column keeps its old values in the row block, which count no more.
         for block in &mut rows {
             block.columns.retain(|name| !extras.contains_key(name));
@@ -152,7 +161,7 @@ impl Files {
         }
         for (files, block_type) in [(&full, BlockType::VectorIndex), (&quantized, BlockType::VectorIndexQuantize)] {
             for (column, files) in files {
-                blocks.extend(cover(&rows, files).into_iter().map(|(block_id, doc_count)| BlockMeta {
+                blocks.extend(cover(&rows, &begun, files).into_iter().map(|(block_id, doc_count)| BlockMeta {
                     block_id,
                     block_type: block_type as i32,
                     doc_count,
@@ -170,6 +179,8 @@ impl Files {
 struct Rows {
     id: u32,
     count: Option<u32>,
+    /// The count is that of the batches that can be measured: there are more rows.
+    partly: bool,
     columns: Vec<String>,
 }
 
@@ -217,28 +228,35 @@ fn complete<'a>(rows: &mut [Rows], columns: impl Iterator<Item = &'a Vec<(u32, O
     block.count = told.max().filter(|rows| *rows > 0);
 }
 
-/// The files that cover the rows of the blocks, in row order, with the rows that each covers.
-fn cover(rows: &[Rows], files: &[(u32, Option<u32>)]) -> Vec<(u32, u32)> {
+/// The files that cover the rows of the blocks, in row order, with the rows that each covers. Where some blocks have none, the block's own id stands
+/// in, which no vector file has: later rows must not move up.
+///
+/// `begun` are the ids of all blocks that were begun, the open one too: its vectors are not those of the block before.
+fn cover(rows: &[Rows], begun: &BTreeSet<u32>, files: &[(u32, Option<u32>)]) -> Vec<(u32, u32)> {
     let total = rows.iter().filter_map(|block| block.count).fold(0, u32::saturating_add);
-    let whole = files.iter().rev().find(|(_, held)| rows.len() > 1 && *held == Some(total));
+    let certain = rows.iter().all(|block| block.count.is_some() && !block.partly);
+    let whole = files.iter().rev().find(|(_, held)| rows.len() > 1 && certain && *held == Some(total));
     if let Some((id, _)) = whole {
         return vec![(*id, total)];
     }
-    let last = files.last().map(|(id, _)| *id);
-    rows.iter()
-        .enumerate()
-        .filter_map(|(position, block)| {
-            let next = rows.get(position + 1).map_or(u32::MAX, |next| next.id);
-            let count = block.count?;
+    let alone = begun.len() <= 1 && rows.len() == 1;
+    let found: Vec<(u32, Option<u32>, u32)> = rows
+        .iter()
+        .map(|block| {
+            let next = begun.range(block.id.saturating_add(1)..).next().copied().unwrap_or(u32::MAX);
+            let count = block.count.unwrap_or(0);
             let near: Vec<_> = files.iter().filter(|(id, _)| (block.id..next).contains(id)).collect();
             // Exactly as many rows is the best sign; trailing rows without a vector are not stored; a damaged file tells nothing.
-            let exact = near.iter().rev().find(|(_, held)| *held == Some(count));
-            let fewer = near.iter().rev().find(|(_, held)| held.is_none_or(|held| held < count));
-            let found = exact.or(fewer).map(|(id, _)| *id);
-            let only = (rows.len() == 1).then_some(last).flatten();
-            Some((found.or(only)?, count))
+            let exact = near.iter().copied().rev().find(|(_, held)| *held == Some(count));
+            let other = near.iter().copied().find(|(_, held)| block.partly || held.is_none_or(|held| held < count));
+            let only = files.iter().rev().find(|(_, held)| alone || (rows.len() == 1 && *held == Some(count)));
+            (block.id, exact.or(other).or(only).map(|(id, _)| *id), count)
         })
-        .collect()
+        .collect();
+    if found.iter().all(|(_, file, _)| file.is_none()) {
+        return Vec::new();
+    }
+    found.into_iter().map(|(id, file, count)| (file.unwrap_or(id), count)).collect()
 }
 
 #[cfg(test)]
@@ -246,16 +264,30 @@ mod tests {
     use super::*;
 
     fn rows(counts: &[(u32, Option<u32>)]) -> Vec<Rows> {
-        counts.iter().map(|(id, count)| Rows { id: *id, count: *count, columns: Vec::new() }).collect()
+        counts.iter().map(|(id, count)| Rows { id: *id, count: *count, partly: false, columns: Vec::new() }).collect()
     }
 
     #[test]
     fn vector_files_are_laid_over_the_row_blocks() {
         let blocks = rows(&[(0, Some(10)), (5, Some(7))]);
-        assert_eq!(cover(&blocks, &[(3, Some(10)), (6, Some(7))]), [(3, 10), (6, 7)], "one for each block");
-        assert_eq!(cover(&blocks, &[(3, Some(10)), (6, Some(7)), (9, Some(17))]), [(9, 17)], "one for all");
-        assert_eq!(cover(&blocks, &[(3, None), (6, Some(5))]), [(3, 10), (6, 7)], "damaged, and trailing nulls");
-        assert_eq!(cover(&rows(&[(0, Some(10))]), &[(3, Some(10)), (8, Some(4))]), [(3, 10)], "an unfinished one");
+        let begun = BTreeSet::from([0, 5]);
+        let one = rows(&[(0, Some(10))]);
+        for (blocks, begun, files, expected) in [
+            (&blocks, &begun, vec![(3, Some(10)), (6, Some(7))], vec![(3, 10), (6, 7)]),
+            // One for all.
+            (&blocks, &begun, vec![(3, Some(10)), (6, Some(7)), (9, Some(17))], vec![(9, 17)]),
+            // Damaged, and trailing nulls.
+            (&blocks, &begun, vec![(3, None), (6, Some(5))], vec![(3, 10), (6, 7)]),
+            // Rows of the second one stay where they are.
+            (&blocks, &begun, vec![(6, Some(7))], vec![(0, 10), (6, 7)]),
+            (&blocks, &begun, vec![], vec![]),
+            // An unfinished one.
+            (&one, &BTreeSet::from([0]), vec![(3, Some(10)), (8, Some(4))], vec![(3, 10)]),
+            // Vectors of the open block.
+            (&one, &begun, vec![(6, Some(4))], vec![]),
+        ] {
+            assert_eq!(cover(blocks, begun, &files), expected, "{files:?}");
+        }
     }
 
     #[test]

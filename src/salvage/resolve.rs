@@ -95,7 +95,7 @@ pub(super) fn find(source: &View, tree: &Tree, options: &Options, form: Form) ->
         Form::JsonLines | Form::Parquet => None,
     };
     let manifest = source.used().and_then(|file| file.manifest.clone());
-    let units = sources::units(source, manifest.as_ref(), Files::of_segments(tree));
+    let units = sources::units(source, files.clone(), &findings);
     let logs = sources::logs(manifest.as_ref(), &files, &units);
     let snapshots = sources::snapshots(source, tree, manifest.as_ref(), &findings);
 

@@ -50,29 +50,44 @@ pub(super) fn decide(
     if let Some(file) = given {
         return Ok(decided(file.to_manifest(), "schema file".to_owned(), Vec::new()));
     }
-    if let Some((name, manifest)) = used
-        && let Some(schema) = &manifest.schema
-    {
-        return Ok(decided(schema.clone(), name, Vec::new()));
+    let mut told = used.and_then(|(name, manifest)| Some((name, manifest.schema.clone()?, true, None)));
+    if told.is_none() {
+        let with_fields = |(name, manifest): (String, Manifest)| {
+            let whole = whole(&manifest);
+            let schema = manifest.schema.filter(|schema| !schema.fields.is_empty())?;
+            let assumed = match whole {
+                true => format!("{name} cannot be obeyed, but its schema decodes whole"),
+                false => format!("{name} ends within its schema: the fields that it still has are taken from there"),
+            };
+            Some((name, schema, whole, Some(assumed)))
+        };
+        told = fragments(view, tree).into_iter().find_map(with_fields);
     }
-    let fragment = fragments(view, tree).into_iter().find_map(|(name, manifest)| {
-        let schema = manifest.schema.clone().filter(|schema| !schema.fields.is_empty())?;
-        Some((name, manifest, schema))
-    });
-    if let Some((name, manifest, schema)) = &fragment
-        && whole(manifest)
-    {
-        let assumed = vec![format!("{name} cannot be obeyed, but its schema decodes whole")];
-        return Ok(decided(schema.clone(), name.clone(), assumed));
-    }
-    let (rebuilt, mut assumed) = rebuild(view, segments);
-    let mut schema = rebuilt.to_manifest();
-    let mut from = "segment directories".to_owned();
-    if let Some((name, _, part)) = fragment {
-        assumed.push(format!("{name} ends within its schema: the fields that it still has are taken from there"));
+    let (mut from, mut assumed) = ("segment directories".to_owned(), Vec::new());
+    let mut part = None;
+    if let Some((name, schema, whole, why)) = told {
+        assumed.extend(why);
+        if whole && schema.fields.iter().all(loads) {
+            return Ok(decided(schema, name, assumed));
+        }
         from = format!("{name} and segment directories");
-        let others = schema.fields.into_iter().filter(|field| part.fields.iter().all(|known| known.name != field.name));
-        let fields = part.fields.iter().cloned().chain(others).collect();
+        part = Some((schema, whole));
+    }
+    let (rebuilt, more) = rebuild(view, segments);
+    assumed.extend(more);
+    let mut schema = rebuilt.to_manifest();
+    if let Some((part, whole)) = part {
+        // The last one may be cut itself: what the files say of it is whole.
+        let last = part.fields.len().saturating_sub(1);
+        let rebuilt = |field: &FieldSchema| schema.fields.iter().any(|other| other.name == field.name);
+        let kept = part
+            .fields
+            .iter()
+            .enumerate()
+            .filter(|(position, field)| (whole || *position < last || !rebuilt(field)) && loads(field));
+        let kept: Vec<FieldSchema> = kept.map(|(_, field)| field.clone()).collect();
+        let others = schema.fields.iter().filter(|field| kept.iter().all(|known| known.name != field.name));
+        let fields = kept.iter().chain(others).cloned().collect();
         schema = CollectionSchema { fields, ..schema };
         if !part.name.is_empty() {
             schema.name = part.name;
@@ -84,6 +99,12 @@ pub(super) fn decide(
         return Err(Refusal::new("salvage.nothing", message).into());
     }
     Ok(decided(schema, from, assumed))
+}
+
+/// Whether a field makes sense.
+fn loads(field: &FieldSchema) -> bool {
+    let alone = CollectionSchema { fields: vec![field.clone()], ..CollectionSchema::default() };
+    Schema::load(&alone).is_ok()
 }
 
 /// Whether something behind the schema decodes, so that the schema itself is not cut.

@@ -10,7 +10,7 @@ use roaring::RoaringTreemap;
 use crate::{
     format::manifest::{
         Manifest,
-        proto::{BlockType, SegmentMeta},
+        proto::{BlockMeta, BlockType, SegmentMeta},
     },
     inspect::{
         Findings, SegmentRef, Tree, View,
@@ -21,7 +21,7 @@ use crate::{
     report::{Finding, salvage::Deletions, show_path},
 };
 
-use super::discover::Files;
+use super::discover::{self, Files};
 
 /// What a manifest says of a source.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -75,13 +75,54 @@ impl Unit {
 }
 
 /// Units in order of preference: what a manifest names, what lies beside that, what it does not name at all.
-pub(super) fn units(view: &View, manifest: Option<&Manifest>, mut files: BTreeMap<u32, Files>) -> Vec<Unit> {
+///
+/// No checksum covers a manifest. Where it contradicts itself or the blocks of a segment, that segment is read as its files say, for a wrong count
+/// gives every later row another one's vector. Where a file that it names is missing, the segment as its files say stands in.
+pub(super) fn units(view: &View, mut files: BTreeMap<u32, Files>, findings: &Findings) -> Vec<Unit> {
     let (mut published, mut unpublished, mut orphans) = (Vec::new(), Vec::new(), Vec::new());
-    for segment in manifest.map(segments_of).unwrap_or_default() {
-        if let Some(files) = files.get_mut(&segment.id()) {
+    let used = view.used().and_then(|file| Some((file, file.manifest.as_ref()?)));
+    for segment in used.map(|(_, manifest)| segments_of(manifest)).unwrap_or_default() {
+        let id = segment.id();
+        let as_told = Unit { meta: segment.meta.clone(), mmap: segment.enable_mmap, standing: Standing::Published };
+        let there = files.get(&id).cloned().unwrap_or_default();
+        let rules_broken =
+            used.is_some_and(|(file, _)| file.findings.iter().any(|finding| finding.segment == Some(id)));
+        let wrong_count = count_differs(view, segment);
+        let by_files = || {
+            let made = there.segments(view, id).into_iter().map(|(meta, mmap)| Unit {
+                meta,
+                mmap,
+                standing: Standing::Published,
+            });
+            made.filter(|unit| unit.segment().row_blocks().next().is_some()).collect::<Vec<_>>()
+        };
+        if rules_broken || wrong_count.is_some() {
+            let made = by_files();
+            if !made.is_empty() {
+                files.remove(&id);
+                published.extend(made);
+                if let Some((path, told, held)) = wrong_count {
+                    let detail = format!("the manifest says {told} rows, the file has {held}: read as the files say");
+                    findings.add(Finding::error("segment.row-count", detail).at(&path).segment(id));
+                }
+                continue;
+            }
+        }
+        let missing = |path: PathBuf| !view.exists(&path);
+        let blocks = &segment.meta.persisted_blocks;
+        let gone = blocks
+            .iter()
+            .filter(|block| holds_values(block))
+            .filter_map(|block| segment.block_path(block))
+            .any(missing);
+        published.push(as_told);
+        if gone {
+            let made = by_files().into_iter().map(|unit| Unit { standing: Standing::Unpublished, ..unit });
+            unpublished.extend(made);
+            files.remove(&id);
+        } else if let Some(files) = files.get_mut(&id) {
             files.without(segment);
         }
-        published.push(Unit { meta: segment.meta.clone(), mmap: segment.enable_mmap, standing: Standing::Published });
     }
     for (id, files) in files {
         let named = published.iter().any(|unit| unit.meta.segment_id == id);
@@ -94,6 +135,21 @@ pub(super) fn units(view: &View, manifest: Option<&Manifest>, mut files: BTreeMa
         }
     }
     published.into_iter().chain(unpublished).chain(orphans).collect()
+}
+
+fn holds_values(block: &BlockMeta) -> bool {
+    let types = [BlockType::Scalar, BlockType::VectorIndex, BlockType::VectorIndexQuantize];
+    types.iter().any(|block_type| block.block_type == *block_type as i32)
+}
+
+/// The first row block that is whole and has another number of rows than the manifest says: file, told, held.
+fn count_differs(view: &View, segment: SegmentRef<'_>) -> Option<(PathBuf, u32, u64)> {
+    segment.row_blocks().find_map(|block| {
+        let path = segment.block_path(block)?;
+        let file = discover::open_forward(view, &path).filter(|file| file.faults().is_empty())?;
+        let held = file.rows().filter(|held| *held != u64::from(block.doc_count))?;
+        Some((path, block.doc_count, held))
+    })
 }
 
 /// Which documents are deleted, by the snapshots alone.
