@@ -43,6 +43,7 @@ fn allowed(module: &str) -> Option<&'static [&'static str]> {
         "inspect" => Some(&["inspect", "format", "vfs", "report"]),
         "engine" => Some(&["engine", "inspect", "format", "vfs", "report"]),
         "verify" => Some(&["verify", "engine", "inspect", "format", "vfs", "report"]),
+        "bundle" => Some(&["bundle", "verify", "inspect", "format", "vfs", "report"]),
         "salvage" => Some(&["salvage", "engine", "inspect", "format", "vfs", "report"]),
         "cli" => None,
         "lib" => Some(&[]),

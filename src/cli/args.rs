@@ -20,6 +20,7 @@ use super::{
     manifest::ManifestCommand,
     output::{Color, Format},
     recover::RecoverArgs,
+    report::ReportArgs,
     salvage::SalvageArgs,
     schema::SchemaCommand,
     seal::SealArgs,
@@ -109,6 +110,8 @@ pub enum Command {
     Verify(VerifyArgs),
     /// Write every readable document of a damaged collection to a new place
     Salvage(SalvageArgs),
+    /// Collect what a bug report needs as one JSON document: structure, sizes, headers and codes, and no document
+    Report(ReportArgs),
     /// Record a hash of every file beside the collection, so that `verify` finds every flipped bit
     Seal(SealArgs),
     /// Compute a digest of the live documents: the same for the same documents, however they are stored
@@ -155,6 +158,7 @@ impl Command {
             Self::Demo(_) => ("demo", None),
             Self::Verify(args) => ("verify", args.one_path()),
             Self::Salvage(args) => ("salvage", Some(&args.collection.path)),
+            Self::Report(args) => ("report", Some(&args.collection.path)),
             Self::Seal(args) => ("seal", Some(&args.collection.path)),
             Self::Digest(args) => ("digest", Some(&args.path)),
             Self::Explain(_) => ("explain", None),

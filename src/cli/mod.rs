@@ -20,6 +20,7 @@ mod man;
 mod manifest;
 mod output;
 mod recover;
+mod report;
 mod salvage;
 mod schema;
 pub mod schemas;
@@ -100,6 +101,7 @@ fn dispatch(session: &mut Session, command: &Command) -> Result<Exit, Failure> {
         Command::Demo(args) => demo::run(session, args),
         Command::Verify(args) => verify::run(session, args),
         Command::Salvage(args) => salvage::run(session, args),
+        Command::Report(args) => report::run(session, args),
         Command::Seal(args) => seal::run(session, args),
         Command::Digest(args) => digest::run(session, args),
         Command::Explain(args) => explain::run(session, args),

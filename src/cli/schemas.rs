@@ -7,6 +7,7 @@ use crate::{
     format::schema_file::SchemaFile,
     report::{
         Envelope,
+        bundle::Bundle,
         digest::DigestReport,
         documents::{DocsReport, Document, ExportSummary},
         engine::{Created, DeleteReport, DemoReport, FlushReport, IngestReport, RecoverReport},
@@ -48,6 +49,7 @@ pub fn all() -> Vec<(String, Value)> {
         schema::<Envelope<VerifyReport>>("verify"),
         schema::<Envelope<DigestReport>>("digest"),
         schema::<Envelope<SalvageReport>>("salvage"),
+        schema::<Envelope<Bundle>>("report"),
         schema::<Envelope<SealReport>>("seal"),
         schema::<SealFile>("seal-file"),
         schema::<Envelope<Explanation>>("explain"),
