@@ -1,9 +1,6 @@
 //! What logs besides the active one say of primary keys.
 
-use std::{
-    collections::HashMap,
-    path::{Path, PathBuf},
-};
+use std::{collections::HashMap, path::Path};
 
 use roaring::RoaringTreemap;
 
@@ -149,7 +146,7 @@ pub(super) fn last_of(
 /// Gives the documents of a log that `wanted` names by the index of their records to `each`, until it says `false`.
 pub(super) fn documents(
     view: &View,
-    path: &PathBuf,
+    path: &Path,
     wanted: &dyn Fn(u64, &[u8]) -> bool,
     each: &mut dyn FnMut(u64, WalDocument) -> bool,
 ) {

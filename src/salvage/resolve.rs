@@ -107,7 +107,7 @@ pub(super) fn find(source: &View, tree: &Tree, options: &Options, form: Form) ->
 
     let mut effective = manifest.clone().unwrap_or_else(|| made_up(&decided, &units, &logs, tree, &table));
     effective.schema = Some(decided.schema.clone());
-    let name = source.used().map_or_else(|| ManifestName::new(Style::Release, 0), |file| file.name.clone());
+    let name = source.used().map_or_else(|| ManifestName::new(Style::Release, 0), |file| file.name);
     let view = View::of_manifest(source.vfs().clone(), source.root(), name, effective.clone());
     let (fields, odd) = Fields::of(&effective);
     findings.extend(odd);
@@ -187,11 +187,13 @@ impl Scan<'_> {
             let source = tally.source(&path, unit.standing.word());
             // The manifest's count is what there was; a file without a manifest tells for itself.
             let expected = if unit.standing == Standing::Published { Some(rows) } else { found.or(Some(rows)) };
+            // Read once more where the segment's files stand in for what a manifest says of them.
+            let again = source.rows.is_some();
             source.rows = expected;
             source.read = read;
             source.unreadable = expected.unwrap_or(0).saturating_sub(read);
             let unreadable = source.unreadable;
-            tally.lost_rows += unreadable;
+            tally.lost_rows += if again { 0 } else { unreadable };
         }
     }
 

@@ -91,7 +91,7 @@ fn parent(path: &Path) -> &Path {
 pub(super) enum Out<'t> {
     Collection(Box<CollectionOut<'t>>),
     Lines { out: BufWriter<ReplacedFile<'t>>, fields: Fields, path: &'t Path },
-    Parquet { out: ParquetExport<BufWriter<ReplacedFile<'t>>>, path: &'t Path },
+    Parquet { out: Box<ParquetExport<BufWriter<ReplacedFile<'t>>>>, path: &'t Path },
 }
 
 impl<'t> Out<'t> {
@@ -112,7 +112,7 @@ impl<'t> Out<'t> {
                 Self::Collection(Box::new(CollectionOut::begin(target, schema, enable_mmap)?))
             }
             (Form::Parquet, _) => {
-                let out = ParquetExport::new(file()?, fields);
+                let out = ParquetExport::new(file()?, fields).map(Box::new);
                 Self::Parquet { out: out.map_err(|error| SalvageError::target(path, io::Error::other(error)))?, path }
             }
             (Form::JsonLines | Form::Collection, _) => Self::Lines { out: file()?, fields: fields.clone(), path },
