@@ -44,6 +44,8 @@ fn allowed(module: &str) -> Option<&'static [&'static str]> {
         "engine" => Some(&["engine", "inspect", "format", "vfs", "report"]),
         "verify" => Some(&["verify", "engine", "inspect", "format", "vfs", "report"]),
         "repair" => Some(&["repair", "verify", "engine", "inspect", "format", "vfs", "report"]),
+        "bundle" => Some(&["bundle", "verify", "inspect", "format", "vfs", "report"]),
+        "salvage" => Some(&["salvage", "engine", "inspect", "format", "vfs", "report"]),
         "cli" => None,
         "lib" => Some(&[]),
         "main" => Some(&["cli", "format"]),

@@ -21,6 +21,8 @@ use super::{
     output::{Color, Format},
     recover::RecoverArgs,
     repair::RepairArgs,
+    report::ReportArgs,
+    salvage::SalvageArgs,
     schema::SchemaCommand,
     seal::SealArgs,
     segments::SegmentsCommand,
@@ -31,8 +33,8 @@ use super::{
 /// Inspect, write and check collections of the zvec vector database
 ///
 /// Reads what zvec 0.1.0 to 0.8.0 wrote, without zvec: damaged collections, read-only mounts and collections that zvec refuses to open
-/// included. Writes what zvec 0.8.0 opens. Only create, ingest, delete,
-/// flush, recover and repair change anything.
+/// included. Writes what zvec 0.8.0 opens. Only create, ingest, delete, flush, recover and repair change anything;
+/// salvage writes to a new place.
 #[derive(Debug, Parser)]
 #[command(name = "zvecctl", version, max_term_width = 100, after_help = EXIT_CODES)]
 pub struct Cli {
@@ -109,6 +111,10 @@ pub enum Command {
     Demo(DemoArgs),
     /// Check collections: every error that can be found, and what zvec would do with them
     Verify(VerifyArgs),
+    /// Write every readable document of a damaged collection to a new place
+    Salvage(SalvageArgs),
+    /// Collect what a bug report needs as one JSON document: structure, sizes, headers and codes, and no document
+    Report(ReportArgs),
     /// Record a hash of every file beside the collection, so that `verify` finds every flipped bit
     Seal(SealArgs),
     /// Compute a digest of the live documents: the same for the same documents, however they are stored
@@ -155,6 +161,8 @@ impl Command {
             Self::Repair(args) => ("repair", Some(&args.collection.path)),
             Self::Demo(_) => ("demo", None),
             Self::Verify(args) => ("verify", args.one_path()),
+            Self::Salvage(args) => ("salvage", Some(&args.collection.path)),
+            Self::Report(args) => ("report", Some(&args.collection.path)),
             Self::Seal(args) => ("seal", Some(&args.collection.path)),
             Self::Digest(args) => ("digest", Some(&args.path)),
             Self::Explain(_) => ("explain", None),

@@ -99,7 +99,8 @@ fn schema_file(session: &Session, args: &CreateArgs) -> Result<SchemaFile, Failu
     Ok(file)
 }
 
-fn read_schema(session: &Session, path: &Path) -> Result<SchemaFile, Failure> {
+/// Reads a schema file; `-` is standard input.
+pub fn read_schema(session: &Session, path: &Path) -> Result<SchemaFile, Failure> {
     let mut text = Vec::new();
     if path.as_os_str() == "-" {
         std::io::stdin()

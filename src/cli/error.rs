@@ -171,7 +171,7 @@ fn engine(error: &EngineError) -> ErrorReport {
         }
         EngineError::Refused(refusal) => {
             let hint = match refusal.code {
-                "collection.exists" => Some("choose another path; nothing is ever written over"),
+                "collection.exists" | "salvage.exists" => Some("choose another path; nothing is ever written over"),
                 "collection.reopen" => Some("run the command again: it recovers the collection first"),
                 _ => None,
             };

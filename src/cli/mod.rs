@@ -21,6 +21,8 @@ mod manifest;
 mod output;
 mod recover;
 mod repair;
+mod report;
+mod salvage;
 mod schema;
 pub mod schemas;
 mod seal;
@@ -100,6 +102,8 @@ fn dispatch(session: &mut Session, command: &Command) -> Result<Exit, Failure> {
         Command::Repair(args) => repair::run(session, args),
         Command::Demo(args) => demo::run(session, args),
         Command::Verify(args) => verify::run(session, args),
+        Command::Salvage(args) => salvage::run(session, args),
+        Command::Report(args) => report::run(session, args),
         Command::Seal(args) => seal::run(session, args),
         Command::Digest(args) => digest::run(session, args),
         Command::Explain(args) => explain::run(session, args),

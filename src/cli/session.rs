@@ -25,6 +25,13 @@ pub struct Held {
     _lock: Option<LockGuard>,
 }
 
+impl Held {
+    /// The collection and its lock apart.
+    pub fn apart(self) -> (View, Option<LockGuard>) {
+        (self.view, self._lock)
+    }
+}
+
 impl Session {
     /// A session with the options of the command line. Its file system cannot write.
     pub fn new(global: &Global) -> Self {

@@ -63,7 +63,8 @@ impl VerifyArgs {
     }
 }
 
-fn level(text: &str) -> Result<Level, String> {
+/// A level of `verify` as it is typed.
+pub(super) fn level(text: &str) -> Result<Level, String> {
     match text {
         "1" => Ok(Level::Files),
         "2" => Ok(Level::Structures),

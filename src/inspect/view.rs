@@ -61,6 +61,15 @@ impl View {
         Ok(Self { vfs, root: root.to_owned(), manifests, used, findings })
     }
 
+    /// A directory that need not look like a collection any more: segments alone, say. No manifest is in force, those on disk are there to be
+    /// looked at all the same.
+    pub fn of_directory(vfs: Arc<dyn Vfs>, root: &Path) -> Result<Self, InspectError> {
+        let entries = vfs.list(root).map_err(|error| InspectError::io(root, error))?;
+        let manifests = manifests::find(vfs.as_ref(), root, &entries);
+        let (_, findings) = manifests::choose(vfs.as_ref(), root, &manifests);
+        Ok(Self { vfs, root: root.to_owned(), manifests, used: None, findings })
+    }
+
     /// The collection as `manifest` describes it, whatever manifests are on disk: one version, for a reader that keeps it.
     pub fn of_manifest(vfs: Arc<dyn Vfs>, root: &Path, name: ManifestName, manifest: Manifest) -> Self {
         let file = ManifestFile {

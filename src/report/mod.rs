@@ -3,6 +3,7 @@
 //! Everything that `zvecctl` prints for machines is one of these types, serialized. Their JSON Schemas are kept in
 //! `docs/schemas/`; a test compares, so a change of the contract is a visible diff.
 
+pub mod bundle;
 pub mod digest;
 pub mod documents;
 pub mod engine;
@@ -15,6 +16,7 @@ pub mod idmap;
 pub mod manifest;
 pub mod outlook;
 pub mod repair;
+pub mod salvage;
 pub mod seal;
 pub mod segments;
 pub mod verify;

@@ -5,6 +5,7 @@ mod kill;
 #[allow(dead_code, reason = "a part is for tests without zvec")]
 #[path = "../support/killed.rs"]
 mod killed;
+mod salvage;
 #[path = "../truth/mod.rs"]
 mod truth;
 mod zvec;

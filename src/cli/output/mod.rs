@@ -8,6 +8,7 @@ mod page;
 mod progress;
 mod render;
 mod render_engine;
+mod render_salvage;
 mod repaired;
 mod stream;
 mod verified;
@@ -87,6 +88,21 @@ impl Output {
     /// The stream for results that are written piece by piece.
     pub fn stdout(&mut self) -> &mut dyn Write {
         &mut self.stdout
+    }
+
+    /// Prints an envelope that is JSON in every format: for people broken into lines.
+    pub fn document<T: Serialize>(&mut self, envelope: &T) -> io::Result<()> {
+        match self.format {
+            Format::Table => serde_json::to_writer_pretty(&mut self.stdout, envelope)?,
+            Format::Json => serde_json::to_writer(&mut self.stdout, envelope)?,
+        }
+        self.stdout.write_all(b"\n")?;
+        self.stdout.flush()
+    }
+
+    /// Whether scripts read the output.
+    pub fn is_json(&self) -> bool {
+        self.format == Format::Json
     }
 
     /// Prints a whole report, as a table or as its envelope.

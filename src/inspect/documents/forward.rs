@@ -5,7 +5,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use arrow_array::{Array, RecordBatch, UInt64Array};
+use arrow_array::{Array, ArrayRef, RecordBatch, UInt64Array};
 use roaring::RoaringTreemap;
 
 use crate::{
@@ -34,7 +34,9 @@ pub struct BlockReader {
 struct Loaded {
     index: usize,
     first_row: u64,
-    records: Option<RecordBatch>,
+    rows: u64,
+    /// The columns in file order; `None` for one that cannot be read.
+    columns: Vec<Option<ArrayRef>>,
 }
 
 impl BlockReader {
@@ -83,29 +85,48 @@ impl BlockReader {
         self.file.batch_infos().iter().map(|info| (info.first_row, info.rows)).collect()
     }
 
-    /// Loads a batch; `None` if it cannot be read, which is a finding then.
-    pub fn load(&mut self, index: usize) -> Option<&RecordBatch> {
+    /// Loads a batch: its columns in file order, `None` for one that cannot be read. What cannot be read is a finding then. `None` if there is no
+    /// such batch, or none of it can be read.
+    pub fn load(&mut self, index: usize) -> Option<&[Option<ArrayRef>]> {
         if self.current.as_ref().is_none_or(|loaded| loaded.index != index) {
             let info = self.file.batch_infos().get(index)?;
             let (first_row, rows) = (info.first_row.unwrap_or(0), info.rows);
-            let records = match self.file.read_batch(index, None) {
-                Ok(records) => Some(records),
-                Err(error) => {
-                    self.findings.add(losing(&self.path, &error, Loss::Certain, rows));
-                    None
-                }
+            let columns = match self.file.read_batch(index, None) {
+                Ok(records) => records.columns().iter().cloned().map(Some).collect(),
+                Err(error) => self.column_by_column(index, rows, &error),
             };
-            self.current = Some(Loaded { index, first_row, records });
+            let found = columns.iter().flatten().map(|array| array.len() as u64).max().unwrap_or(0);
+            self.current = Some(Loaded { index, first_row, rows: found, columns });
         }
-        self.current.as_ref()?.records.as_ref()
+        let columns = self.current.as_ref().map(|loaded| loaded.columns.as_slice())?;
+        columns.iter().any(Option::is_some).then_some(columns)
+    }
+
+    /// A batch that cannot be read as a whole: damage in one column leaves the others.
+    fn column_by_column(&self, index: usize, rows: Option<u64>, error: &FormatError) -> Vec<Option<ArrayRef>> {
+        let count = self.file.schema().fields().len();
+        let read = (0..count).map(|column| self.file.read_batch(index, Some(&[column])));
+        let read: Vec<_> = read.map(|records| records.map(|records| records.columns().first().cloned())).collect();
+        if read.iter().all(|column| !matches!(column, Ok(Some(_)))) {
+            self.findings.add(losing(&self.path, error, Loss::Certain, rows));
+            return vec![None; count];
+        }
+        let columns = read.into_iter().zip(self.file.schema().fields()).map(|(column, field)| {
+            column.unwrap_or_else(|mut error| {
+                error.detail = format!("column {}: {}", field.name(), error.detail);
+                self.findings.add(losing(&self.path, &error, Loss::Certain, rows));
+                None
+            })
+        });
+        columns.collect()
     }
 
     /// The value of a column in a row of the block, which need not be in the batch at hand.
     pub fn value(&mut self, column: usize, row: u64) -> Cell {
-        let loaded = self.current.as_ref().is_some_and(|loaded| {
-            let rows = loaded.records.as_ref().map_or(0, |records| records.num_rows() as u64);
-            (loaded.first_row..loaded.first_row.saturating_add(rows)).contains(&row)
-        });
+        let loaded = self
+            .current
+            .as_ref()
+            .is_some_and(|loaded| (loaded.first_row..loaded.first_row.saturating_add(loaded.rows)).contains(&row));
         if !loaded {
             let holds = |(first, rows): &(Option<u64>, Option<u64>)| {
                 first.zip(*rows).is_some_and(|(first, rows)| (first..first.saturating_add(rows)).contains(&row))
@@ -118,9 +139,9 @@ impl BlockReader {
             };
             self.load(index);
         }
-        let Some(Loaded { first_row, records: Some(records), .. }) = &self.current else { return Cell::Unreadable };
+        let Some(Loaded { first_row, columns, .. }) = &self.current else { return Cell::Unreadable };
         let row = usize::try_from(row.saturating_sub(*first_row)).unwrap_or(usize::MAX);
-        let value = records.columns().get(column).map(|array| value_at(array.as_ref(), row));
+        let value = columns.get(column).and_then(Option::as_ref).map(|array| value_at(array.as_ref(), row));
         match value {
             Some(Ok(value)) => Cell::Value(value),
             Some(Err(error)) => {
@@ -153,8 +174,12 @@ impl BlockReader {
 
     /// The document ids of a batch.
     pub fn doc_ids(&self, records: &RecordBatch, column: usize) -> Result<UInt64Array, FormatError> {
-        let array =
-            records.columns().get(column).and_then(|array| array.as_any().downcast_ref::<UInt64Array>().cloned());
+        Self::ids_of(records.columns().get(column))
+    }
+
+    /// A column of document ids.
+    pub fn ids_of(column: Option<&ArrayRef>) -> Result<UInt64Array, FormatError> {
+        let array = column.and_then(|array| array.as_any().downcast_ref::<UInt64Array>().cloned());
         array.ok_or_else(|| FormatError::malformed("forward.doc-id-type", 0, "the document id column is not uint64"))
     }
 }

@@ -25,8 +25,8 @@ pub use find::Found;
 pub use forward::{BlockReader, each_live_key, encoding_of, find_keys, segment_doc_ids};
 pub use json::write_document;
 pub use parquet::{ParquetError, ParquetExport};
-pub use schema::{Field, Fields};
-use segment::SegmentReader;
+pub use schema::{Field, Fields, is_vector};
+pub use segment::SegmentReader;
 pub use vectors::{Shift, VectorColumn};
 
 /// One document, or one version of it.

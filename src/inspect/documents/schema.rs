@@ -80,7 +80,7 @@ impl Fields {
 }
 
 /// Whether a type is that of a vector.
-fn is_vector(data_type: DataType) -> bool {
+pub fn is_vector(data_type: DataType) -> bool {
     use DataType as T;
     matches!(
         data_type,

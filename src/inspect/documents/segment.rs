@@ -31,6 +31,7 @@ pub struct SegmentReader<'a> {
     findings: Findings,
     vectors: Vec<VectorColumn<'a>>,
     only: Option<BTreeSet<u64>>,
+    keyless: bool,
     unreadable_rows: u64,
 }
 
@@ -52,12 +53,26 @@ impl<'a> SegmentReader<'a> {
     ) -> Self {
         let column = |field| VectorColumn::new(view, segment, field, snapshot, findings);
         let vectors = fields.vectors.iter().map(column).collect();
-        Self { view, segment, fields, findings: findings.clone(), vectors, only: None, unreadable_rows: 0 }
+        Self {
+            view,
+            segment,
+            fields,
+            findings: findings.clone(),
+            vectors,
+            only: None,
+            keyless: false,
+            unreadable_rows: 0,
+        }
     }
 
     /// The same reader, for a few rows of the segment: batches without any of them are not read.
     pub fn only(self, rows: BTreeSet<u64>) -> Self {
         Self { only: Some(rows), ..self }
+    }
+
+    /// The same reader, for rows whose primary key cannot be read too: it is empty then.
+    pub fn keyless(self) -> Self {
+        Self { keyless: true, ..self }
     }
 
     /// Whether none of `count` rows from `first` on is asked for.
@@ -110,6 +125,7 @@ impl<'a> SegmentReader<'a> {
             return ControlFlow::Continue(());
         };
         let (mut extras, columns) = self.open_columns(block, places, &rows);
+        let keyless = self.keyless;
 
         for (index, (batch_row, batch_rows)) in rows.batches().into_iter().enumerate() {
             if let Some((row, count)) = batch_row.zip(batch_rows)
@@ -117,8 +133,12 @@ impl<'a> SegmentReader<'a> {
             {
                 continue;
             }
-            let Some(records) = rows.load(index).cloned() else { continue };
-            let ids = match rows.doc_ids(&records, id_column) {
+            let Some(loaded) = rows.load(index) else { continue };
+            let Some(Some(ids)) = loaded.get(id_column) else { continue };
+            if !keyless && loaded.get(pk_column).is_none_or(Option::is_none) {
+                continue;
+            }
+            let ids = match BlockReader::ids_of(Some(ids)) {
                 Ok(ids) => ids,
                 Err(error) => {
                     self.findings.add(losing(&path, &error, Loss::Certain, batch_rows));

@@ -27,7 +27,7 @@ use super::{
     forward::segment_doc_ids,
 };
 
-/// The full-precision blocks of one column, which follow each other in row order; one of them open.
+/// The blocks of one column, of full precision or quantised, which follow each other in row order; one of them open.
 pub struct VectorColumn<'a> {
     view: &'a View,
     segment: SegmentRef<'a>,
@@ -79,7 +79,8 @@ impl Shift {
 }
 
 impl<'a> VectorColumn<'a> {
-    /// The column `field` of a segment; `snapshot` are the ids of the delete snapshot. Nothing is opened yet.
+    /// The column `field` of a segment, as its full-precision blocks hold it; `snapshot` are the ids of the delete snapshot. Nothing is
+    /// opened yet.
     pub fn new(
         view: &'a View,
         segment: SegmentRef<'a>,
@@ -87,10 +88,31 @@ impl<'a> VectorColumn<'a> {
         snapshot: &'a RoaringTreemap,
         findings: &Findings,
     ) -> Self {
-        let full = |block: &&BlockMeta| {
-            block.block_type == BlockType::VectorIndex as i32 && block.columns.first() == Some(&field.name)
-        };
-        let mut listed: Vec<&BlockMeta> = segment.meta.persisted_blocks.iter().filter(full).collect();
+        Self::of_type(BlockType::VectorIndex, view, segment, field, snapshot, findings)
+    }
+
+    /// The same column as its quantised blocks hold it: approximations, for where the full vectors are lost.
+    pub fn quantized(
+        view: &'a View,
+        segment: SegmentRef<'a>,
+        field: &'a Field,
+        snapshot: &'a RoaringTreemap,
+        findings: &Findings,
+    ) -> Self {
+        Self::of_type(BlockType::VectorIndexQuantize, view, segment, field, snapshot, findings)
+    }
+
+    fn of_type(
+        block_type: BlockType,
+        view: &'a View,
+        segment: SegmentRef<'a>,
+        field: &'a Field,
+        snapshot: &'a RoaringTreemap,
+        findings: &Findings,
+    ) -> Self {
+        let wanted =
+            |block: &&BlockMeta| block.block_type == block_type as i32 && block.columns.first() == Some(&field.name);
+        let mut listed: Vec<&BlockMeta> = segment.meta.persisted_blocks.iter().filter(wanted).collect();
         let rows = |blocks: &[&BlockMeta]| blocks.iter().map(|block| u64::from(block.doc_count)).sum::<u64>();
         let expected = row_count(segment.meta);
         if rows(&listed) != expected {
@@ -148,8 +170,8 @@ impl<'a> VectorColumn<'a> {
                     self.findings.add_row(losing(path, fault, Loss::Possible, Some(1)));
                 }
                 match row.value {
-                    RowValue::Vector(vector) => Cell::Value(vector.value),
-                    RowValue::Codes(_) => {
+                    RowValue::Vector(vector) if !vector.rotated => Cell::Value(vector.value),
+                    RowValue::Vector(_) | RowValue::Codes(_) => {
                         let detail = format!("field {}: the block holds codes in place of vectors", self.field.name);
                         let finding = Finding::error("segment.codes-only", detail).at(path);
                         self.findings.add(finding.loses(Loss::Certain, Some(block.rows)));
