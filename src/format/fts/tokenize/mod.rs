@@ -57,9 +57,13 @@ pub struct Tokenizer {
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Kind {
-    Standard { limit: usize },
+    Standard {
+        limit: usize,
+    },
     /// `standard` of zvec 0.5.
-    Ascii { limit: usize },
+    Ascii {
+        limit: usize,
+    },
     Whitespace,
     Ngram(Ngram),
 }

@@ -45,7 +45,11 @@ fn the_tokenizers_of_0_5_know_ascii_alone() {
     assert_eq!(found, expected(&words));
     assert_eq!(tokens("whitespace", "", "ÄÖÜ Ça B"), expected(&[(0, "ÄÖÜ"), (1, "Ça"), (2, "b")]));
     let found = tokens("", "{\"max_token_length\":4}", "日9_B9_本'aBaxx_-:B日9a");
-    assert_eq!(found, expected(&[(0, "9"), (1, "b9"), (3, "b"), (4, "9a")]), "a long word is left out, its position too");
+    assert_eq!(
+        found,
+        expected(&[(0, "9"), (1, "b9"), (3, "b"), (4, "9a")]),
+        "a long word is left out, its position too"
+    );
     assert!(Tokenizer::of_0_5("ngram", &NONE, "").is_none());
     assert!(Tokenizer::of_0_5("standard", &["stemmer"], "").is_none());
 }
