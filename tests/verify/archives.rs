@@ -97,3 +97,28 @@ fn damaged_collections_give_the_kept_findings() {
     }
     assert_eq!(kept.len(), said.len());
 }
+
+/// The manifest has no checksum. zvec 0.8.0 refuses to open the collection.
+#[test]
+fn a_flipped_bit_in_the_settings_of_a_full_text_index_is_told() {
+    let fixture = Fixture::good("0.8.0_fts_sealed");
+    let (_, before) = verified(&fixture.path(), &[]);
+    let manifest = before["manifest"].as_str().unwrap().to_owned();
+    let path = fixture.join(&manifest);
+    let sound = fs::read(&path).unwrap();
+    for (word, bit) in [("whitespace", 1), ("lowercase", 4)] {
+        let mut bytes = sound.clone();
+        let place = bytes.windows(word.len()).position(|window| window == word.as_bytes()).unwrap();
+        // The field of that name in front of its own settings has it, too.
+        let place = if word == "whitespace" {
+            place + 1 + bytes[place + 1..].windows(word.len()).position(|window| window == word.as_bytes()).unwrap()
+        } else {
+            place
+        };
+        bytes[place + 2] ^= 1 << bit;
+        fs::write(&path, &bytes).unwrap();
+        let (_, collection) = verified(&fixture.path(), &[]);
+        assert!(found(&collection).contains(&format!("error manifest.schema {manifest}")), "{:?}", found(&collection));
+        assert_eq!(collection["outlook"]["open"], "refuses", "{collection:#}");
+    }
+}
