@@ -29,7 +29,7 @@ impl Deep {
     /// Opens what is shared, if there is anything to do.
     pub(super) fn new(context: &Context<'_>) -> Self {
         let wanted = context.wants(Level::Structures) && context.view.used().is_some();
-        Self(wanted.then(|| Shared::open(context).with_tokenizers(Box::new(tokenizer))))
+        Self(wanted.then(|| Shared::open(context).with_tokenizers(Box::new(tokenizers))))
     }
 
     /// Checks one segment.
@@ -72,11 +72,16 @@ impl DeletedRows {
     }
 }
 
-/// The tokenizer of a full-text column; `None` for one that is not reproduced here.
-fn tokenizer(params: &FtsIndexParams) -> Option<Box<Tokenizer>> {
-    let tokenizer = tokenize::Tokenizer::new(&params.tokenizer_name, &params.filters, &params.extra_params).ok()?;
-    Some(Box::new(move |text: &[u8]| {
-        let tokens = tokenizer.tokenize(text).into_iter();
-        tokens.map(|token| Token { term: token.text, position: token.position }).collect()
-    }))
+/// The tokenizers that releases had for a full-text column, the newest first; none for one that is not reproduced here.
+fn tokenizers(params: &FtsIndexParams) -> Vec<Box<Tokenizer>> {
+    let (name, filters, extra) = (&params.tokenizer_name, &params.filters, &params.extra_params);
+    let Ok(newest) = tokenize::Tokenizer::new(name, filters, extra) else { return Vec::new() };
+    let all = [newest].into_iter().chain(tokenize::Tokenizer::of_0_5(name, filters, extra));
+    all.map(|tokenizer| -> Box<Tokenizer> {
+        Box::new(move |text: &[u8]| {
+            let tokens = tokenizer.tokenize(text).into_iter();
+            tokens.map(|token| Token { term: token.text, position: token.position }).collect()
+        })
+    })
+    .collect()
 }

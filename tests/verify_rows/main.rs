@@ -30,7 +30,7 @@ fn check(path: &Path, level: Level) -> Vec<Finding> {
     let ctx = Context::new(&view, manifest, level);
     let shared = rows::Shared::open(&ctx).with_tokenizers(Box::new(|params| {
         let known = params.tokenizer_name == "whitespace" && params.filters.is_empty();
-        known.then(|| Box::new(words) as Box<rows::Tokenizer>)
+        known.then(|| Box::new(words) as Box<rows::Tokenizer>).into_iter().collect()
     }));
     segments_of(manifest).into_par_iter().for_each(|segment| rows::check_segment(&ctx, segment, &shared));
     rows::check_collection(&ctx, shared);

@@ -103,6 +103,25 @@ impl Schema {
         Ok(Self::new(file.name.clone(), file.max_doc_count_per_segment, scalars.chain(vectors).collect()))
     }
 
+    /// The rule of zvec 0.8.0 (`schema.*`) that the schema of a manifest breaks. `None` for one of a newer release.
+    ///
+    /// zvec's JSON reader takes more than JSON: the rules of settings that are none are not applied.
+    pub fn broken_rule(proto: &CollectionSchema) -> Option<Refusal> {
+        let mut file = match Self::load(proto) {
+            Ok(schema) => schema.to_file(),
+            Err(refusal) => return Some(refusal).filter(|refusal| refusal.code != "schema.newer"),
+        };
+        for field in &mut file.fields {
+            if let Some(ScalarIndex::Fts { extra_params, .. }) = &field.index
+                && serde_json::from_str::<serde_json::Value>(extra_params).is_err()
+                && !extra_params.is_empty()
+            {
+                field.index = None;
+            }
+        }
+        rules::check(&file).err()
+    }
+
     /// The schema of a manifest, whatever release wrote it.
     ///
     /// Codes: `schema.newer` for what this build does not know, `schema.field-type`, `schema.index` and `schema.duplicate-name` for what

@@ -137,6 +137,7 @@ fn segment_fault(view: &View, tree: &Tree, findings: &[Finding], segment: Segmen
                 .or_else(|| family_fault(findings, &path, ""))
                 .map(|reason| ("Failed to open scalar indexer".to_owned(), reason)),
             Ok(BlockType::FtsIndex) => database_fault(view, tree, &path)
+                .or_else(|| fts_settings_fault(findings))
                 // Without other families it opens, and finds less; without this one a sealed index does not.
                 .or_else(|| family_fault(findings, &path, "$FTS_STAT").filter(|_| !segment.writing))
                 .map(|reason| (format!("open_fts_indexers: open failed at [{}]", shown(&path)), reason)),
@@ -187,6 +188,13 @@ fn vector_fault(tree: &Tree, findings: &[Finding], path: &Path) -> Option<String
         is_at(finding, path)
             && (container || of_release || code == "hnsw.bad-entry-point" || code.ends_with(".missing-segment"))
     });
+    found.map(|finding| finding.detail.clone())
+}
+
+/// zvec makes the tokenizers when it opens an index.
+fn fts_settings_fault(findings: &[Finding]) -> Option<String> {
+    let found =
+        findings.iter().find(|finding| finding.code == "manifest.schema" && finding.detail.contains("FTS index"));
     found.map(|finding| finding.detail.clone())
 }
 

@@ -1,7 +1,8 @@
 //! The replay of the log as zvec does it, beside the one that follows keys.
 //!
-//! Both give the documents of the log the same ids, in order. They differ in where they stop (zvec: at the first bad or oversize record), and
-//! in which document an update or delete means (zvec: the one whose id is stored in the record).
+//! Both give the documents of the log the same ids, in order. They differ in where they stop (zvec: at the first bad or oversize record), in
+//! which document an update or delete means (zvec: the one whose id is stored in the record), and in what an id map that is ahead of the
+//! manifest does to upserts.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -81,6 +82,8 @@ struct Zvec {
     added: HashMap<u64, u64>,
     deleted: RoaringTreemap,
     first_id: u64,
+    /// Keys whose id leads to a row that is marked.
+    dead: BTreeSet<Vec<u8>>,
 }
 
 impl Zvec {
@@ -90,7 +93,8 @@ impl Zvec {
             .as_ref()
             .and_then(|segment| segment.writing_forward_block.as_ref())
             .map_or(0, |block| block.min_doc_id);
-        let mut zvec = Self { added: HashMap::new(), deleted: RoaringTreemap::new(), first_id };
+        let (added, deleted, dead) = (HashMap::new(), RoaringTreemap::new(), BTreeSet::new());
+        let mut zvec = Self { added, deleted, first_id, dead };
         let mut next = first_id;
         let mut latest: HashMap<&[u8], Option<u64>> = HashMap::new();
         let ignored = Findings::default();
@@ -105,8 +109,9 @@ impl Zvec {
                 Op::Upsert => {
                     let current = latest.get(step.pk.as_slice()).copied().unwrap_or_else(|| {
                         match id_map.get(&step.pk, &ignored) {
-                            // A map that is ahead of the manifest knows ids that this log is about to give out.
-                            Mapped::To(id) => Some(id).filter(|id| *id < first_id),
+                            // A map that is ahead of the manifest knows the id that this record is about to get: then zvec marks
+                            // the new document, and leaves the old one.
+                            Mapped::To(id) => Some(id),
                             Mapped::Absent | Mapped::Unknown(_) => None,
                         }
                     });
@@ -124,6 +129,8 @@ impl Zvec {
                 Op::Unknown(_) => {}
             }
         }
+        let dead = latest.into_iter().filter(|(_, id)| id.is_some_and(|id| zvec.deleted.contains(id)));
+        zvec.dead = dead.map(|(key, _)| key.to_vec()).collect();
         zvec
     }
 }
@@ -173,7 +180,7 @@ fn differences(
     }
     let (mut missing, mut outdated) = (Vec::new(), Vec::new());
     for key in lost.keys().filter(|key| !kept.contains(*key)) {
-        if old.contains(key) { &mut outdated } else { &mut missing }.push(key.as_slice());
+        if old.contains(key) && !zvec.dead.contains(key) { &mut outdated } else { &mut missing }.push(key.as_slice());
     }
     let resurrected = old.iter().filter(|key| !lost.contains_key(*key)).map(Vec::as_slice);
     DocumentsOutlook {

@@ -12,20 +12,21 @@ use crate::{
 
 use super::super::wounds::rows;
 
-/// The keys. Empty where nothing is known against the id map: comparing it with all rows is for level 2.
+/// The keys. Without `all`, nothing is compared where nothing is known against the id map.
 pub fn keys(
     view: &View,
     manifest: &Manifest,
     id_map: &IdMap,
     snapshot: &RoaringTreemap,
     overlay: &Overlay,
+    all: bool,
     findings: &[Finding],
 ) -> Ids {
     let dir = format!("{}/", show_path(&id_map.path));
     let damaged = findings.iter().any(|finding| {
         finding.severity == Severity::Error && finding.path.as_deref().is_some_and(|path| path.starts_with(&dir))
     });
-    if !damaged {
+    if !damaged && !all {
         return Ids::default();
     }
     let ignored = Findings::default();

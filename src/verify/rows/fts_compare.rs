@@ -17,12 +17,12 @@ use super::{
 
 /// The texts of a column.
 pub struct Texts {
-    tokenizer: Option<Box<Tokenizer>>,
+    tokenizers: Vec<Box<Tokenizer>>,
     rows: u64,
     /// Rows that have a text, an empty one included.
     pub present: RoaringBitmap,
-    /// What the index must hold; `None` if the tokenizer is not known.
-    pub tokens: Option<TokenSums>,
+    /// What the index must hold, by one of the tokenizers; empty if none is known.
+    pub tokens: Vec<TokenSums>,
 }
 
 /// Sums over the tokens of texts.
@@ -61,31 +61,34 @@ impl Texts {
     /// Nothing yet, of a field that has a full-text index.
     pub fn of(field: &FieldSchema, rows: u64, tokenizers: Option<&Tokenizers>) -> Option<Self> {
         let params = params(field)?;
-        let tokenizer = tokenizers.and_then(|make| make(params));
-        let tokens = tokenizer.is_some().then(TokenSums::new);
-        Some(Self { tokenizer, rows, present: RoaringBitmap::new(), tokens })
+        let tokenizers = tokenizers.map(|make| make(params)).unwrap_or_default();
+        let tokens = tokenizers.iter().map(|_| TokenSums::new()).collect();
+        Some(Self { tokenizers, rows, present: RoaringBitmap::new(), tokens })
     }
 
     /// Adds a row.
     pub fn add(&mut self, row: u64, value: &Value) {
         let Value::Bytes(text) = value else { return };
         self.present.extend(u32::try_from(row).ok());
-        let (Some(tokenizer), Some(sums)) = (&self.tokenizer, &mut self.tokens) else { return };
         let at = bucket(row, self.rows);
-        for (term, positions) in by_term(tokenizer(text)) {
-            let pair = with(hash(&term), row);
-            sums.postings.add(at, pair);
-            for position in positions {
-                sums.positions.add(at, with(pair, position.into()));
+        for (tokenizer, sums) in self.tokenizers.iter().zip(&mut self.tokens) {
+            for (term, positions) in by_term(tokenizer(text)) {
+                let pair = with(hash(&term), row);
+                sums.postings.add(at, pair);
+                for position in positions {
+                    sums.positions.add(at, with(pair, position.into()));
+                }
             }
         }
     }
 
-    /// The terms of one text with their positions; none without a tokenizer.
-    pub fn terms(&self, value: &Value) -> BTreeMap<Vec<u8>, Vec<u32>> {
-        match (value, &self.tokenizer) {
-            (Value::Bytes(text), Some(tokenizer)) => by_term(tokenizer(text)),
-            _ => BTreeMap::new(),
+    /// The terms of one text with their positions, by each tokenizer; one that has none without a tokenizer.
+    pub fn terms(&self, value: &Value) -> Vec<BTreeMap<Vec<u8>, Vec<u32>>> {
+        match value {
+            Value::Bytes(text) if !self.tokenizers.is_empty() => {
+                self.tokenizers.iter().map(|tokenizer| by_term(tokenizer(text))).collect()
+            }
+            _ => vec![BTreeMap::new()],
         }
     }
 }

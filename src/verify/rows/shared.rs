@@ -27,8 +27,8 @@ pub struct Token {
 /// Splits texts as zvec does for one full-text column.
 pub type Tokenizer = dyn Fn(&[u8]) -> Vec<Token> + Send + Sync;
 
-/// Makes the tokenizer of a column by its parameters; `None` for one that is not known.
-pub type Tokenizers = dyn Fn(&FtsIndexParams) -> Option<Box<Tokenizer>> + Send + Sync;
+/// Makes the tokenizers of a column by its parameters: an index may hold the terms of any of them. Empty for one that is not known.
+pub type Tokenizers = dyn Fn(&FtsIndexParams) -> Vec<Box<Tokenizer>> + Send + Sync;
 
 /// What the checks of all segments share: read once, added to by each.
 pub struct Shared {

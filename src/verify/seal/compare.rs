@@ -7,7 +7,7 @@ use std::{
 };
 
 use crate::{
-    format::{Source, read_vec},
+    format::{Source, read_vec, rocks::log::LogReader, wal},
     inspect::{
         Tree, View,
         files::named_by,
@@ -152,7 +152,7 @@ impl Comparison {
         };
         Some(match (same_start, source.size() == sealed.size) {
             (true, true) => Verdict::Unchanged,
-            (true, false) if may_grow(path) => Verdict::Replaced,
+            (true, false) if may_grow(path) && has_record_from(&source, path, sealed.size) => Verdict::Replaced,
             _ if self.may_be_another(context, tree, path) => Verdict::Replaced,
             _ => Verdict::Mismatch(self.describe(tree, path, sealed, source.size())),
         })
@@ -289,6 +289,15 @@ fn may_grow(path: &Path) -> bool {
         }
         _ => false,
     }
+}
+
+/// Whether an intact record stands behind what was sealed. Without one nobody has appended anything.
+fn has_record_from(source: &impl Source, path: &Path, sealed: u64) -> bool {
+    if names::classify(path).0 == NameKind::Wal {
+        let mut found = false;
+        return wal::scan(source, |record| found |= record.offset >= sealed).is_ok() && found;
+    }
+    LogReader::new(source, None).flatten().any(|record| record.offset >= sealed)
 }
 
 fn is_current(path: &Path) -> bool {

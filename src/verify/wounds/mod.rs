@@ -8,12 +8,15 @@
 //! | [`indexes`] | a writing segment that is sealed already; column families that do not fit the schema |
 //! | [`legacy`] | files of old releases that zvec 0.8.0 cannot open |
 //! | [`keys`] | keys of the id map that a delete by filter left behind |
+//!
+//! [`schema`] is none of zvec's: a schema that it would not have made is damage.
 
 mod indexes;
 mod keys;
 mod legacy;
 mod orphans;
 pub(super) mod rows;
+pub(super) mod schema;
 
 use crate::inspect::{Tree, segments_of};
 
@@ -32,6 +35,7 @@ pub(super) fn check(context: &Context<'_>, tree: &Tree, segment: Option<u32>) {
     }
     if segment.is_none() && context.view.used().is_some() {
         orphans::check(context, tree);
+        schema::check(context);
         if context.wants(Level::Structures) {
             keys::check(context);
         }

@@ -13,6 +13,8 @@ use crate::format::Result;
 pub enum Filter {
     /// Each character becomes its lower case, by itself: a sigma is never final.
     Lowercase,
+    /// Each ASCII letter becomes its lower case: `lowercase` of zvec 0.5.
+    AsciiLowercase,
     /// Each word becomes its stem, which may be empty.
     Stemmer(Stem),
     /// Each character becomes ASCII where it can, by itself: marks on their own stay.
@@ -37,6 +39,7 @@ impl Filter {
     pub fn apply(self, mut tokens: Vec<Token>) -> Vec<Token> {
         for token in &mut tokens {
             match self {
+                Self::AsciiLowercase => token.text.make_ascii_lowercase(),
                 Self::Lowercase if token.text.is_ascii() => token.text.make_ascii_lowercase(),
                 Self::Lowercase => token.text = mapped(&token.text, lower),
                 // Words are UTF-8, unless the text was not.

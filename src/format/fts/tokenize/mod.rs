@@ -16,6 +16,8 @@
 //! | `stemmer` | `stemmer_lang`, a Snowball language, default `english`; see `stem` for those that are reproduced |
 //!
 //! `extra_params` is a JSON object or empty. Keys that nothing asks for are ignored, `null` stands for the default.
+//!
+//! zvec 0.5 knew no more than `standard`, `whitespace`, `jieba` and `lowercase`, and these for ASCII alone; the releases since 0.6.0 agree.
 
 mod filter;
 mod ngram;
@@ -55,7 +57,13 @@ pub struct Tokenizer {
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Kind {
-    Standard { limit: usize },
+    Standard {
+        limit: usize,
+    },
+    /// `standard` of zvec 0.5.
+    Ascii {
+        limit: usize,
+    },
     Whitespace,
     Ngram(Ngram),
 }
@@ -79,10 +87,26 @@ impl Tokenizer {
         Ok(Self { kind, filters })
     }
 
+    /// The tokenizer that zvec 0.5 had for the same settings, if it had one that is reproduced here.
+    ///
+    /// Words were runs of ASCII letters and digits; one longer than the limit was left out, its position was not given to another. Only
+    /// ASCII letters became lower case.
+    pub fn of_0_5(name: &str, filters: &[impl AsRef<str>], extra_params: &str) -> Option<Self> {
+        let kind = match name {
+            "" | "standard" => Kind::Ascii { limit: parse(extra_params).and_then(|extra| limit(&extra)).ok()? },
+            "whitespace" => Kind::Whitespace,
+            _ => return None,
+        };
+        let filter = |name: &str| (name == "lowercase").then_some(Filter::AsciiLowercase);
+        let filters = filters.iter().map(|name| filter(name.as_ref())).collect::<Option<_>>()?;
+        Some(Self { kind, filters })
+    }
+
     /// The tokens of a text, in its order. A text may have none.
     pub fn tokenize(&self, text: &[u8]) -> Vec<Token> {
         let tokens = match &self.kind {
             Kind::Standard { limit } => standard::tokenize(text, *limit),
+            Kind::Ascii { limit } => ascii(text, *limit),
             Kind::Whitespace => whitespace(text),
             Kind::Ngram(ngram) => ngram.tokenize(text),
         };
@@ -97,6 +121,13 @@ fn whitespace(text: &[u8]) -> Vec<Token> {
         push(&mut tokens, word);
     }
     tokens
+}
+
+/// Runs of ASCII letters and digits, but for those longer than the limit.
+fn ascii(text: &[u8], limit: usize) -> Vec<Token> {
+    let words = text.split(|byte| !byte.is_ascii_alphanumeric()).filter(|word| !word.is_empty());
+    let tokens = (0u32..).zip(words).filter(|(_, word)| word.len() <= limit);
+    tokens.map(|(position, word)| Token { text: word.to_vec(), position }).collect()
 }
 
 /// Adds a token behind the others. Positions wrap, as zvec's do, past any text that fits in memory.

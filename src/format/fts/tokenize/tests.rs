@@ -31,6 +31,29 @@ fn tokens_are_those_of_zvec() {
     assert!(golden.len() == 14 && cases > 700, "{} {cases}", golden.len());
 }
 
+/// What zvec 0.5.1 stored.
+#[test]
+fn the_tokenizers_of_0_5_know_ascii_alone() {
+    let tokens = |name, extra: &str, text: &str| -> Vec<(u32, String)> {
+        let tokenizer = Tokenizer::of_0_5(name, &["lowercase"], extra).unwrap();
+        let tokens = tokenizer.tokenize(text.as_bytes()).into_iter();
+        tokens.map(|token| (token.position, String::from_utf8(token.text).unwrap())).collect()
+    };
+    let expected = |words: &[(u32, &str)]| words.iter().map(|(at, word)| (*at, (*word).to_owned())).collect::<Vec<_>>();
+    let found = tokens("standard", "", "Naïve Café! don't a_b 3.14 日本");
+    let words = [(0, "na"), (1, "ve"), (2, "caf"), (3, "don"), (4, "t"), (5, "a"), (6, "b"), (7, "3"), (8, "14")];
+    assert_eq!(found, expected(&words));
+    assert_eq!(tokens("whitespace", "", "ÄÖÜ Ça B"), expected(&[(0, "ÄÖÜ"), (1, "Ça"), (2, "b")]));
+    let found = tokens("", "{\"max_token_length\":4}", "日9_B9_本'aBaxx_-:B日9a");
+    assert_eq!(
+        found,
+        expected(&[(0, "9"), (1, "b9"), (3, "b"), (4, "9a")]),
+        "a long word is left out, its position too"
+    );
+    assert!(Tokenizer::of_0_5("ngram", &NONE, "").is_none());
+    assert!(Tokenizer::of_0_5("standard", &["stemmer"], "").is_none());
+}
+
 #[test]
 fn bytes_that_are_not_utf8_are_kept_where_nothing_needs_characters() {
     let tokens = |name, filters: &[&str], text: &[u8]| -> Vec<Vec<u8>> {
