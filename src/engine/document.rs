@@ -142,6 +142,13 @@ impl Schema {
         doc
     }
 
+    /// Why a value of the log cannot be kept though it is of the field's type. Fields that the schema does not have are left out anyway.
+    pub(super) fn misfit(&self, name: &str, value: &Value) -> Option<Refusal> {
+        let field = self.fields().get(self.position(name)?)?;
+        let refusal = (*value != Value::Null).then(|| check_value(field, value).err())??;
+        (refusal.code != "document.type").then_some(refusal)
+    }
+
     fn given<'d>(&'d self, doc: &'d Doc) -> impl Iterator<Item = (&'d str, &'d Value)> + Clone {
         let named = self.fields().iter().zip(&doc.values);
         named.filter_map(|(field, value)| Some((field.name.as_str(), value.as_ref()?)))

@@ -41,7 +41,8 @@ impl Reader {
         Ok(documents.findings())
     }
 
-    /// The live documents with these primary keys, in their order; `None` where there is none, or none that can be read.
+    /// The live documents with these primary keys, in their order; `None` where there is none, or none that can be read, or where the id
+    /// map leads to another document's row.
     pub fn get(&self, pks: &[Vec<u8>]) -> Result<Vec<Option<Document>>, EngineError> {
         let path = self.root.join(id_map_path(self.version.manifest.id_map_path_suffix));
         let mut ids = Vec::with_capacity(pks.len());
@@ -53,7 +54,8 @@ impl Reader {
         let view = self.version.view(&self.files, &self.root);
         let mut documents = Documents::of_version(&view, self.version.deleted.as_ref().clone())?;
         let found = documents.by_ids(&wanted);
-        Ok(ids.into_iter().map(|id| found.get(&id?).cloned()).collect())
+        let of_key = |(id, pk): (Option<u64>, &Vec<u8>)| found.get(&id?).filter(|document| document.pk == *pk).cloned();
+        Ok(ids.into_iter().zip(pks).map(of_key).collect())
     }
 
     /// Published documents as they can be written again; those that cannot be read whole are left out.

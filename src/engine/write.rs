@@ -211,8 +211,16 @@ impl Collection {
         Ok(())
     }
 
-    /// The document that an update changes.
+    /// The document that an update changes. An id map that leads to another document's row is damaged: neither is to be changed.
     fn stored(&self, chunk: &Chunk, stored: &HashMap<u64, Doc>, id: u64, pk: &[u8]) -> Result<Doc, EngineError> {
+        let doc = self.stored_at(chunk, stored, id, pk)?;
+        if doc.pk != pk {
+            return Err(wrong_row(pk, &doc.pk).into());
+        }
+        Ok(doc)
+    }
+
+    fn stored_at(&self, chunk: &Chunk, stored: &HashMap<u64, Doc>, id: u64, pk: &[u8]) -> Result<Doc, EngineError> {
         let of_chunk = chunk.touched.get(pk).copied().flatten().and_then(|(position, _)| chunk.staged.get(position));
         if let Some(doc) = of_chunk.map(|staged| &staged.doc).or_else(|| stored.get(&id)) {
             return Ok(doc.clone());
@@ -264,6 +272,15 @@ fn exists(pk: &[u8]) -> Refusal {
 
 fn not_found(pk: &[u8]) -> Refusal {
     Refusal::new("document.not-found", format!("there is no document with the id {:?}", shown(pk)))
+}
+
+fn wrong_row(pk: &[u8], found: &[u8]) -> Refusal {
+    let message = format!(
+        "the id map leads from {:?} to a row that has the key {:?}: one of the two is damaged; `zvecctl verify --level 2` tells more",
+        shown(pk),
+        shown(found)
+    );
+    Refusal::new("document.unreadable", message)
 }
 
 fn unreadable(pk: &[u8]) -> Refusal {

@@ -9,6 +9,7 @@ mod support;
 
 mod memory;
 mod memory_fs;
+mod mend;
 mod mutate;
 mod program;
 mod random;
@@ -116,7 +117,7 @@ fn run_case(case: u64, originals: &[Original]) -> Result<Measured, String> {
     let mut random = Random::new(case);
     let original = random.pick(originals);
     let mut files = original.files.clone();
-    let mutations = mutate::wound(&mut random, &mut files, originals);
+    let mutations = mutate::wound(&mut random, &mut files, originals, 3);
     let describe = |problem: &str| {
         let wounds: Vec<_> = mutations.iter().map(Mutation::to_string).collect();
         format!(
@@ -241,7 +242,7 @@ fn the_program_survives_wounded_collections() {
     for case in first..first + count {
         let mut random = Random::new(case);
         let mut files = random.pick(&originals).files.clone();
-        mutate::wound(&mut random, &mut files, &originals);
+        mutate::wound(&mut random, &mut files, &originals, 3);
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("collection");
         for (name, content) in &files {

@@ -1,5 +1,7 @@
 //! Collections in memory: thousands of wounded ones without writing one.
 
+#![allow(dead_code, reason = "each test binary uses its own part")]
+
 use std::{
     collections::BTreeMap,
     fs,

@@ -8,17 +8,11 @@ use std::{
 };
 
 use zvecctl::format::{
-    checksum::{masked_crc32c, raw_crc32c},
-    delete_set, read_vec,
-    rocks::{
-        Table, TableHints,
-        block::{BlockHandle, TRAILER_SIZE},
-        footer::context_modifier,
-    },
-    wal,
+    read_vec,
+    rocks::block::{BlockHandle, TRAILER_SIZE},
 };
 
-use crate::{Original, memory_fs::Files, random::Random};
+use crate::{Original, memory_fs::Files, mend, random::Random};
 
 /// One wound, for the message of a failing case.
 pub struct Mutation {
@@ -85,18 +79,37 @@ fn by_kind(files: &Files) -> BTreeMap<Kind, Vec<PathBuf>> {
     kinds
 }
 
-/// Wounds one to three places of a collection.
-pub fn wound(random: &mut Random, files: &mut Files, originals: &[Original]) -> Vec<Mutation> {
+/// Wounds one to `most` places of a collection.
+pub fn wound(random: &mut Random, files: &mut Files, originals: &[Original], most: usize) -> Vec<Mutation> {
     let mut mutations = Vec::new();
-    for _ in 0..=random.below(3) {
+    for _ in 0..=random.below(most) {
         let kinds = by_kind(files);
         let Some(of_kind) = kinds.values().nth(random.below(kinds.len())) else { break };
         let path = random.pick(of_kind).clone();
         let mended = !random.one_in(3);
-        let what = match random.below(20) {
+        let what = match random.below(22) {
             0 => {
                 files.remove(&path);
                 mutations.push(Mutation { path, what: "removed".to_owned(), mended: false });
+                continue;
+            }
+            3 => {
+                let (other, keeps) = (new_name(random, files, &path), random.one_in(2));
+                let what = if keeps { "copied" } else { "renamed" };
+                if let Some(content) = if keeps { files.get(&path).cloned() } else { files.remove(&path) } {
+                    files.insert(other.clone(), content);
+                }
+                mutations.push(Mutation { path, what: format!("{what} to {}", other.display()), mended: false });
+                continue;
+            }
+            4 => {
+                let dir = path.parent().map(Path::to_owned).unwrap_or_default();
+                if dir.as_os_str().is_empty() {
+                    files.remove(&path);
+                } else {
+                    files.retain(|file, _| !file.starts_with(&dir));
+                }
+                mutations.push(Mutation { path, what: "removed with its directory".to_owned(), mended: false });
                 continue;
             }
             1 => {
@@ -115,7 +128,7 @@ pub fn wound(random: &mut Random, files: &mut Files, originals: &[Original]) -> 
             _ => {
                 let donor = another(random, files, originals, kind(&path));
                 let content = Arc::make_mut(files.get_mut(&path).unwrap());
-                let tables = if kind(&path) == Kind::Table && mended { blocks(content) } else { Vec::new() };
+                let tables = if kind(&path) == Kind::Table && mended { mend::blocks(content) } else { Vec::new() };
                 if tables.is_empty() {
                     let what = bytes(random, content, &donor);
                     if mended {
@@ -130,6 +143,24 @@ pub fn wound(random: &mut Random, files: &mut Files, originals: &[Original]) -> 
         mutations.push(Mutation { path, what, mended });
     }
     mutations
+}
+
+/// A name that the file could have by mistake: another number in it, another directory, another ending.
+fn new_name(random: &mut Random, files: &Files, path: &Path) -> PathBuf {
+    let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    match random.below(3) {
+        0 => {
+            let Some(at) = name.find(|letter: char| letter.is_ascii_digit()) else { return path.with_extension("tmp") };
+            let digits = name[at..].bytes().take_while(u8::is_ascii_digit).count();
+            let number = *random.pick(&["0", "1", "2", "3", "7", "10", "4294967295", "18446744073709551616"]);
+            path.with_file_name(format!("{}{number}{}", &name[..at], &name[at + digits..]))
+        }
+        1 => {
+            let dirs: Vec<_> = files.keys().filter_map(|file| file.parent()).collect();
+            random.pick(&dirs).join(name)
+        }
+        _ => path.with_file_name(format!("{name}{}", random.pick(&[".tmp", ".old", "~"]))),
+    }
 }
 
 /// Another file of the same kind: of this collection or of another one.
@@ -227,7 +258,10 @@ fn bytes(random: &mut Random, content: &mut Vec<u8>, donor: &[u8]) -> String {
             format!("{more} bytes added to {size}")
         }
         8 => {
-            let end = size.min(at + *random.pick(&[16, 64, 512, 4096]));
+            let length = *random.pick(&[16, 64, 512, 4096]);
+            // A page that a disk lost is a whole one.
+            let at = if length == 4096 { at & !4095 } else { at };
+            let end = size.min(at + length);
             let fill = if random.one_in(3) { 0xff } else { 0 };
             content[at..end].fill(fill);
             format!("{at}..{end} filled with {fill:#x}")
@@ -260,56 +294,18 @@ fn bytes(random: &mut Random, content: &mut Vec<u8>, donor: &[u8]) -> String {
 /// Makes the checksums fit again, so that what they guard is reached.
 fn mend(kind: Kind, content: &mut [u8]) {
     match kind {
-        Kind::Wal => {
-            let mut at = wal::HEADER_LEN as usize;
-            while let Some(length) = u32_at(content, at) {
-                let start = at + wal::FRAME_LEN as usize;
-                let Some(payload) = content.get(start..start.saturating_add(length as usize)) else { break };
-                let crc = raw_crc32c(payload);
-                content[at + 4..start].copy_from_slice(&crc.to_le_bytes());
-                at = start + length as usize;
-            }
-        }
-        Kind::DeleteSet => {
-            let header = delete_set::HEADER_LENGTH as usize;
-            if let Some(body) = content.get(header..) {
-                let crc = raw_crc32c(body);
-                content[12..16].copy_from_slice(&crc.to_le_bytes());
-            }
-        }
-        Kind::RocksManifest | Kind::RocksLog => {
-            for block in content.chunks_mut(32 << 10) {
-                let mut at = 0;
-                while let Some(&[low, high]) = block.get(at + 4..at + 6) {
-                    let end = at + 7 + usize::from(u16::from_le_bytes([low, high]));
-                    let Some(checked) = block.get(at + 6..end) else { break };
-                    let crc = masked_crc32c(&[checked]);
-                    block[at..at + 4].copy_from_slice(&crc.to_le_bytes());
-                    at = end;
-                }
-            }
-        }
+        Kind::Wal => mend::wal(content),
+        Kind::DeleteSet => mend::delete_set(content),
+        Kind::RocksManifest | Kind::RocksLog => mend::rocks_log(content),
         _ => {}
     }
-}
-
-fn u32_at(content: &[u8], at: usize) -> Option<u32> {
-    content.get(at..)?.first_chunk().map(|bytes| u32::from_le_bytes(*bytes))
-}
-
-/// The blocks of a table: those that its index and its meta index name.
-fn blocks(content: &[u8]) -> Vec<BlockHandle> {
-    let Ok(table) = Table::open(content.to_vec(), &TableHints::default()) else { return Vec::new() };
-    let footer = table.footer().map(|footer| footer.metaindex).into_iter();
-    let data = table.index().iter().map(|entry| entry.handle);
-    footer.chain(data).chain(table.meta_blocks().iter().map(|(_, handle)| *handle)).collect()
 }
 
 /// Wounds a block and makes its checksum fit.
 fn in_block(random: &mut Random, content: &mut [u8], blocks: &[BlockHandle]) -> String {
     let handle = *random.pick(blocks);
     let (start, end) = (handle.offset as usize, (handle.offset + handle.size) as usize);
-    let footer = Table::open(content.to_vec(), &TableHints::default()).ok().and_then(|table| table.footer().cloned());
+    let footer = mend::footer(content);
     let trailer = end + TRAILER_SIZE as usize;
     let Some(footer) = footer.filter(|_| start < end && trailer <= content.len()) else { return "nothing".to_owned() };
     let wounds = 1 + random.below(3);
@@ -328,9 +324,7 @@ fn in_block(random: &mut Random, content: &mut [u8], blocks: &[BlockHandle]) -> 
     if random.one_in(10) {
         content[end] = random.next() as u8;
     }
-    let sum = footer.checksum.of_block(&content[start..end], content[end]);
-    let sum = sum.wrapping_add(context_modifier(footer.base_context, handle.offset));
-    content[end + 1..trailer].copy_from_slice(&sum.to_le_bytes());
+    mend::block(content, handle, &footer);
     debug_assert!(read_vec(&*content, handle.offset, handle.size, "test").is_ok());
     format!("{wounds} places of the block at {start}..{end}")
 }

@@ -29,6 +29,8 @@ struct Replayed {
     old: HashMap<Vec<u8>, u64>,
     first_id: u64,
     shifted: bool,
+    /// The log as it was is in the quarantine.
+    set_aside: bool,
 }
 
 impl Opener {
@@ -59,7 +61,7 @@ impl Opener {
             FileSource::open(self.files.fs().as_ref(), &path).map_err(|error| EngineError::io(&path, error))?;
         let broken = |error| EngineError::format(&path, error);
         let snapshot = collection.deletes.published().clone();
-        let mut replayed = Replayed { first_id, ..Replayed::default() };
+        let mut replayed = Replayed { first_id, set_aside: log.lossy, ..Replayed::default() };
         if log.lossy || !collection.id_map.is_empty()? {
             if log.lossy {
                 self.mend_id_map(view, manifest, collection, first_id)?;
@@ -115,7 +117,7 @@ impl Opener {
         let deletes = op == Op::Delete;
         let doc = match deletes {
             true => Doc { pk: doc.pk, values: Vec::new() },
-            false => self.conform(relative, collection, record, doc)?,
+            false => self.conform(relative, collection, record, doc, &mut replayed.set_aside)?,
         };
         let added = collection.next_doc_id;
         collection.apply(op, doc, replaces, record.offset)?;
@@ -164,16 +166,33 @@ impl Opener {
         Some(id)
     }
 
-    /// A record's document. A value of another type than the schema's is null, as a replay by zvec makes it.
+    /// A record's document. A value of another type than the schema's is null, as a replay by zvec makes it. One that is of the type and
+    /// cannot be kept (zvec takes it as it is) is given up only if loss is accepted, and the log is put aside first.
     fn conform(
         &mut self,
         relative: &Path,
         collection: &Collection,
         record: &Record,
         stored: document::WalDoc,
+        set_aside: &mut bool,
     ) -> Result<Doc, EngineError> {
         let given: Vec<String> =
             stored.fields.iter().filter(|(_, value)| *value != Value::Null).map(|(name, _)| name.clone()).collect();
+        let mut misfits = Vec::new();
+        for (name, value) in &stored.fields {
+            let Some(refusal) = collection.schema.misfit(name, value) else { continue };
+            let code = if refusal.code == "document.dimension" { "wal.dimension" } else { "wal.field-value" };
+            let finding = Finding::error(code, refusal.message).at(relative).offset(record.offset);
+            let finding = finding.loses(Loss::Certain, Some(1));
+            if !self.options.accept_loss {
+                return Err(damaged(finding, ACCEPT));
+            }
+            if !std::mem::replace(set_aside, true) {
+                self.quarantine.copy(relative, 0, "a log with values that cannot be kept")?;
+            }
+            self.findings.add_row(finding);
+            misfits.push(name.clone());
+        }
         let doc = collection.schema.decode(stored);
         for (position, field) in collection.schema.fields().iter().enumerate() {
             if *doc.value(position) != Value::Null {
@@ -187,7 +206,7 @@ impl Opener {
                 let finding = Finding::error("wal.field-type", detail).at(relative).offset(record.offset);
                 return Err(damaged(finding.loses(Loss::Certain, Some(1)), ACCEPT));
             }
-            if odd {
+            if odd && !misfits.contains(&field.name) {
                 let detail = format!("field {} does not have the schema's type; zvec reads it as null", field.name);
                 self.findings.add_row(Finding::warning("wal.field-type", detail).at(relative).offset(record.offset));
             }
