@@ -5,6 +5,7 @@
 use std::path::{Path, PathBuf};
 
 use crate::format::{
+    FormatError,
     fts::{
         Family, FtsBuilder, Lengths, Posting, Sealer, StatKey, TextColumn, Totals, decode, decode_row, decode_stat,
         families, sealed_families, surplus, tokenize::Tokenizer,
@@ -83,12 +84,17 @@ impl FtsIndex {
         let store = RocksStore::open(files.fs().clone(), &path, full_text_index)?;
         let (positions, mut columns) = columns(schema)?;
         let failed = |error| EngineError::format(&path, error);
+        whole(&store, &columns, true).map_err(failed)?;
         let published = u32::try_from(published).unwrap_or(u32::MAX);
         for column in &mut columns {
             column.totals = totals(&store, &path, &column.name, published)?;
         }
         let builder = FtsBuilder::new(columns.clone()).map_err(failed)?;
-        Ok(Self { path, store, positions, columns, builder })
+        let index = Self { path, store, positions, columns, builder };
+        if !index.is_sealed()? {
+            whole(&index.store, &index.columns, false).map_err(|error| EngineError::format(&index.path, error))?;
+        }
+        Ok(index)
     }
 
     /// Whether its end was torn: what was flushed last may not be in it.
@@ -223,4 +229,19 @@ fn totals(store: &RocksStore, path: &Path, column: &str, published: u32) -> Resu
         ahead += surplus([entry?], published).map_err(failed)?;
     }
     Ok(stored.checked_sub(ahead).unwrap_or_default())
+}
+
+/// Holds the directory against the columns: what lacks a column family would take documents and fail at the flush. Of a sealed index
+/// three families of each column are gone.
+fn whole(store: &RocksStore, columns: &[TextColumn], sealed: bool) -> Result<(), FormatError> {
+    let names: Vec<String> = store.families().map(|name| String::from_utf8_lossy(name).into_owned()).collect();
+    let columns = || columns.iter().map(|column| column.name.as_str());
+    let needed: Vec<Family<'_>> = if sealed { sealed_families(columns()).collect() } else { families(columns()).collect() };
+    match needed.iter().find(|family| !names.contains(&family.to_string())) {
+        None => Ok(()),
+        Some(family) => {
+            let detail = format!("column family {family} of the schema's full-text column is missing");
+            Err(FormatError::malformed("fts.missing-family", 0, detail))
+        }
+    }
 }

@@ -25,7 +25,7 @@ pub fn read(root: &Path) -> Files {
             if path.is_dir() {
                 walk(&path, root, files);
             } else {
-                let content = Arc::new(fs::read(&path).unwrap());
+                let content = Arc::new(sparse(&fs::read(&path).unwrap()));
                 files.insert(path.strip_prefix(root).unwrap().to_owned(), content);
             }
         }
@@ -33,6 +33,17 @@ pub fn read(root: &Path) -> Files {
     let mut files = Files::new();
     walk(root, root, &mut files);
     files
+}
+
+/// A copy whose pages of zeros take no memory until they are written.
+fn sparse(content: &[u8]) -> Vec<u8> {
+    let mut copy = vec![0; content.len()];
+    for (to, from) in copy.chunks_mut(4096).zip(content.chunks(4096)) {
+        if from.iter().any(|byte| *byte != 0) {
+            to.copy_from_slice(from);
+        }
+    }
+    copy
 }
 
 /// A file system with a collection at [`ROOT`].

@@ -44,6 +44,11 @@ impl Bed {
         self.root.join(name)
     }
 
+    /// Whether a command has put something aside.
+    pub fn has_quarantine(&self) -> bool {
+        self.root.join(format!("{NAME}.quarantine")).is_dir()
+    }
+
     /// Makes the directory hold these files and nothing else.
     pub fn set(&mut self, files: &Files) {
         let (changed, found) = self.compare();

@@ -24,6 +24,7 @@ mod mend;
 mod mutate;
 #[path = "../hostile/random.rs"]
 mod random;
+mod regressions;
 mod worker;
 
 use std::{
@@ -159,10 +160,11 @@ fn run_worker(test: &str, first: u64, count: u64) -> (Report, Vec<String>, Optio
         return (report, problems, None);
     }
     let now = at();
-    let (case, line) = now.trim().split_once(' ').unwrap_or(("0", "at the start"));
+    let begun = now.trim().split_once(' ');
+    let case = begun.map_or(first, |(case, _)| case.parse().unwrap());
+    let line = begun.map_or("before the first command", |(_, line)| line);
     let how = if hangs { format!("hangs for more than {LONGEST:?}") } else { format!("ends the process: {status}") };
     let said = fs::read_to_string(dir.path().join("stderr")).unwrap_or_default();
-    let case: u64 = case.parse().unwrap();
     let again = format!("ZVECCTL_MUTANTS_FIRST={case} ZVECCTL_MUTANTS=1");
     problems.push(format!("case {case}: zvecctl {}: {how}\n  {said}\n  again: {again}", line.trim()));
     (Report::new(), problems, Some(case))

@@ -81,7 +81,7 @@ impl ColumnType {
             _ => true,
         };
         if self.scalar == ScalarType::String && !is_text {
-            return Err("the string is not UTF-8".into());
+            return Err("a string that is not UTF-8".into());
         }
         Ok(())
     }
