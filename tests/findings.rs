@@ -10,7 +10,9 @@ use std::{
 };
 
 /// Literals that look like codes and name something else.
-const NO_CODES: [(&str, &str); 18] = [
+const NO_CODES: [(&str, &str); 20] = [
+    ("journal.jsonl", "file in a quarantine"),
+    ("undo.jsonl", "file in a quarantine"),
     ("moves.jsonl", "file in a quarantine"),
     ("diskann.entrypoint", "segment of a vector file"),
     ("diskann.key", "segment of a vector file"),

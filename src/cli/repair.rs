@@ -13,7 +13,7 @@ use crate::{
     repair::{Hooks, Request, Step, repair, survey, take_back},
     report::{
         Exit,
-        repair::{Fix, Plan, RepairReport},
+        repair::{DoneAction, Fix, Plan, RepairReport},
         show_path,
     },
 };
@@ -105,7 +105,8 @@ fn exit(report: &RepairReport, told: bool) -> Exit {
         return Exit::NotApplied;
     }
     let left = Exit::of_findings(report.after.as_deref().unwrap_or(&report.findings));
-    let lost = report.done.iter().any(|done| !done.lost.is_empty() || done.lost_unlisted > 0);
+    let lossy = |done: &DoneAction| !done.lost.is_empty() || done.lost_unlisted > 0 || !done.doubtful.is_empty();
+    let lost = report.done.iter().any(lossy);
     let lossy = if lost { Exit::DataLost } else { Exit::Ok };
     if lossy.gravity() > left.gravity() { lossy } else { left }
 }

@@ -236,7 +236,8 @@ fn totals(store: &RocksStore, path: &Path, column: &str, published: u32) -> Resu
 fn whole(store: &RocksStore, columns: &[TextColumn], sealed: bool) -> Result<(), FormatError> {
     let names: Vec<String> = store.families().map(|name| String::from_utf8_lossy(name).into_owned()).collect();
     let columns = || columns.iter().map(|column| column.name.as_str());
-    let needed: Vec<Family<'_>> = if sealed { sealed_families(columns()).collect() } else { families(columns()).collect() };
+    let needed: Vec<Family<'_>> =
+        if sealed { sealed_families(columns()).collect() } else { families(columns()).collect() };
     match needed.iter().find(|family| !names.contains(&family.to_string())) {
         None => Ok(()),
         Some(family) => {

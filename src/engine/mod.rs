@@ -27,6 +27,7 @@ pub mod input;
 mod names;
 mod open;
 mod options;
+pub mod parts;
 mod quarantine;
 mod reader;
 pub mod rocks;
@@ -52,16 +53,3 @@ pub use schema::{Field, FieldKind, Schema};
 pub use sink::FileSink;
 pub use version::Version;
 pub use write::Operation;
-
-/// The layers of a collection, each on its own: for repairs, which make one anew beside the others.
-pub mod parts {
-    pub use super::{
-        deletes::Deletes,
-        files::Files,
-        fts_index::{FtsIndex, is_needed as fts_index_needed},
-        id_map::IdMap,
-        scalar_index::{ScalarIndex, column_names as scalar_columns, is_needed as scalar_index_needed},
-        segment::WritingSegment,
-        version::write_manifest,
-    };
-}

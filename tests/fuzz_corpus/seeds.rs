@@ -9,7 +9,10 @@ use std::{
 
 use zvecctl::format::{
     document,
-    forward::{Column, ColumnType, Encoding, ScalarType, write::{BlockWriter, RowBuilder}},
+    forward::{
+        Column, ColumnType, Encoding, ScalarType,
+        write::{BlockWriter, RowBuilder},
+    },
     manifest::proto::DataType,
     proxima::VectorFile,
     rocks::{Db, Entry, log::LogReader, write::LogWriter},
@@ -121,9 +124,11 @@ fn schema(seeds: &mut Seeds, place: &str, content: &[u8]) {
 
 fn vectors(seeds: &mut Seeds, place: &str, content: &[u8]) {
     let small = squeeze(content);
-    let file = VectorFile::open(&content.to_vec()).map(|file| (file.kind.name(), file.container.segment("IndexMeta").cloned()));
+    let file = VectorFile::open(&content.to_vec())
+        .map(|file| (file.kind.name(), file.container.segment("IndexMeta").cloned()));
     let Ok((kind, meta)) = file else { return };
-    let target = targets::TARGETS.iter().map(|(name, _)| *name).find(|name| name.strip_prefix("proxima_") == Some(kind));
+    let target =
+        targets::TARGETS.iter().map(|(name, _)| *name).find(|name| name.strip_prefix("proxima_") == Some(kind));
     seeds.add(target.expect("every kind has a target"), place, &small);
     seeds.add("proxima_container", place, &small);
     if let Some(meta) = meta {
@@ -162,7 +167,8 @@ fn database(seeds: &mut Seeds, name: &str, path: &Path) {
             };
             seeds.add(target, &place, &row.key);
             values.iter().for_each(|value| seeds.add(target, &place, value));
-            let joined: Vec<u8> = values.iter().flat_map(|value| [&[value.len() as u8], value.as_slice()].concat()).collect();
+            let joined: Vec<u8> =
+                values.iter().flat_map(|value| [&[value.len() as u8], value.as_slice()].concat()).collect();
             seeds.add(target, &place, &joined);
         }
     }
@@ -189,7 +195,12 @@ fn texts(seeds: &mut Seeds) {
     let document = br#"{"id":"a","fields":{"bool":true,"int32":-1,"string":"x","array_int32":[1,2]},"vectors":{"fp32":[1,2,3,4]}}"#;
     seeds.add("json_document", "typed", document);
     for (name, filters, settings, text) in [
-        ("standard", "lowercase,ascii_folding,stemmer", "{\"stemmer_language\":\"english\"}", "The Caf\u{e9}s, running \u{6f22}\u{5b57}"),
+        (
+            "standard",
+            "lowercase,ascii_folding,stemmer",
+            "{\"stemmer_language\":\"english\"}",
+            "The Caf\u{e9}s, running \u{6f22}\u{5b57}",
+        ),
         ("standard", "lowercase", "{\"max_token_length\":3}", "abcdefgh i.j"),
         ("whitespace", "", "", "a b\tc"),
         ("ngram", "lowercase", "{\"min_gram\":2,\"max_gram\":3}", "\u{e4}bcd"),

@@ -33,7 +33,10 @@ use std::{
     io::Write,
     path::{Path, PathBuf},
     process::{Command, Stdio},
-    sync::{Mutex, atomic::{AtomicU64, Ordering}},
+    sync::{
+        Mutex,
+        atomic::{AtomicU64, Ordering},
+    },
     thread,
     time::{Duration, Instant},
 };
@@ -120,7 +123,7 @@ fn work(role: &str) {
         fs::write(dir.join("report"), serde_json::to_vec(&worker.report).unwrap()).unwrap();
     };
     // The stack of a main thread.
-    thread::Builder::new().stack_size(8 << 20).spawn(move || run()).unwrap().join().unwrap();
+    thread::Builder::new().stack_size(8 << 20).spawn(run).unwrap().join().unwrap();
 }
 
 /// Runs a worker to its end, or kills it when a command hangs. Answers what was measured and what was wrong.
@@ -226,7 +229,8 @@ fn mutated_collections_go_through_every_command_unharmed() {
     assert!(problems.is_empty(), "{cases} cases\n{}", problems.join("\n\n"));
     assert_eq!(cases, end - first, "all cases were run");
     for turns in commands::COMMANDS {
-        let runs = turns.iter().filter_map(|command| report.get(command.line)).map(|measured| measured.runs).sum::<u64>();
+        let runs =
+            turns.iter().filter_map(|command| report.get(command.line)).map(|measured| measured.runs).sum::<u64>();
         assert_eq!(runs, cases, "{} was run on each", turns[0].line);
     }
 }
@@ -265,7 +269,13 @@ fn unharmed_collections_go_through_every_command() {
         assert!(measured.peak.0 < worker::MOST_MEMORY / 2, "{line}: {measured:?}");
         assert_eq!(measured.changed_and_failed, 0, "{line}: {measured:?}");
     }
-    for line in commands::COMMANDS.iter().copied().flatten().map(|command| command.line).filter(|line| !line.starts_with("create")) {
+    for line in commands::COMMANDS
+        .iter()
+        .copied()
+        .flatten()
+        .map(|command| command.line)
+        .filter(|line| !line.starts_with("create"))
+    {
         let measured = &report[line];
         let well = [0, 1].iter().filter_map(|code| measured.exits.get(code)).sum::<u64>();
         assert!(well * 2 > measured.runs, "{line}: {measured:?}");

@@ -73,7 +73,8 @@ fn a_text_that_no_block_can_hold_is_not_given_up_unasked() {
     let after = documents(&fixture);
     assert_eq!(after.len(), before.len());
     assert_eq!(after[&odd]["fields"]["title"], Json::Null);
-    run([std::ffi::OsStr::new("verify"), std::ffi::OsStr::new("--level"), "3".as_ref(), fixture.path().as_ref()]).exits(0);
+    run([std::ffi::OsStr::new("verify"), std::ffi::OsStr::new("--level"), "3".as_ref(), fixture.path().as_ref()])
+        .exits(0);
 }
 
 /// An index whose MANIFEST has lost a column family takes no documents: the flush would fail, and what was written would stay in the log.

@@ -84,7 +84,6 @@ struct Inputs {
     any: bool,
 }
 
-
 /// The first panic of a command, on whatever thread.
 static PANIC: Mutex<Option<String>> = Mutex::new(None);
 
@@ -155,8 +154,12 @@ impl Worker {
         for (index, command) in commands.enumerate() {
             current(case, command);
             let format = if (case + index as u64).is_multiple_of(2) { "table" } else { "json" };
-            let words =
-                Words { collection: &bed.path(), beside: &bed.beside(""), inputs: &inputs.dir, keys: [&inputs.keys[0], &inputs.keys[1]] };
+            let words = Words {
+                collection: &bed.path(),
+                beside: &bed.beside(""),
+                inputs: &inputs.dir,
+                keys: [&inputs.keys[0], &inputs.keys[1]],
+            };
             let measured = self.report.entry(command.line.to_owned()).or_default();
             let code = run.command(words.arguments(command, format), measured, &mut problems);
             let changed = bed.changed();
@@ -229,8 +232,11 @@ impl Inputs {
     }
 }
 
+/// Takes a document: its key, its id, and its line of JSON.
+type Take<'t> = dyn FnMut(&[u8], u64, &[u8]) + 't;
+
 /// Live documents as `export` reads them.
-fn each(path: &Path, take: &mut dyn FnMut(&[u8], u64, &[u8])) {
+fn each(path: &Path, take: &mut Take<'_>) {
     let Ok(view) = View::open(Arc::new(ReadOnlyFs), path) else { return };
     let Ok(mut documents) = Documents::open(&view, Selection::default()) else { return };
     let fields = documents.fields().clone();
@@ -267,7 +273,10 @@ fn lost<'a>(before: &'a Docs, after: &Docs, touched: &[&str], mapped: &[u64], to
     let lost = before.iter().filter(|(key, versions)| {
         let touched_by_key = touched.iter().any(|touched| touched.as_bytes() == key.as_slice());
         let found = after.get(*key);
-        let kept = |line: &[u8]| found.is_some() && told || found.is_some_and(|found| found.values().any(|other| line == other || alike(line, other)));
+        let kept = |line: &[u8]| {
+            found.is_some() && told
+                || found.is_some_and(|found| found.values().any(|other| line == other || alike(line, other)))
+        };
         let touched_by_id = |id: &u64| !touched.is_empty() && mapped.contains(id);
         !touched_by_key && !versions.iter().all(|(id, line)| touched_by_id(id) || kept(line))
     });
@@ -362,11 +371,16 @@ impl Run<'_> {
         }
         match code {
             Some(code) if CODES.contains(&code) => {
-                if json && printed <= MOST_OUTPUT && let Err(problem) = self.is_json(code, shown.contains(" wal dump ")) {
+                if json
+                    && printed <= MOST_OUTPUT
+                    && let Err(problem) = self.is_json(code, shown.contains(" wal dump "))
+                {
                     wrong.push(problem);
                 }
             }
-            Some(code) => wrong.push(format!("exits {code}: {}", String::from_utf8_lossy(&Streams::read(&self.streams.stderr)))),
+            Some(code) => {
+                wrong.push(format!("exits {code}: {}", String::from_utf8_lossy(&Streams::read(&self.streams.stderr))))
+            }
             None => {}
         }
         measured.runs += 1;

@@ -41,7 +41,8 @@ fn nothing(report: &RepairReport, page: &mut Page) {
 
 fn planned(report: &RepairReport, page: &mut Page) {
     let errors = report.findings.iter().filter(|finding| finding.severity == Severity::Error).count();
-    page.line(format!("{errors} errors found. The plan, of which nothing has been done yet:"));
+    let errors = if errors == 1 { "1 error".to_owned() } else { format!("{errors} errors") };
+    page.line(format!("{errors} found. The plan, of which nothing has been done yet:"));
     page.gap();
     let rows: Vec<Vec<String>> = report.plan.actions.iter().enumerate().map(|(at, action)| row(at, action)).collect();
     page.table(&["step", "fix", "what", "does", "lost", "because of"], &rows);
@@ -70,7 +71,8 @@ fn row(at: usize, action: &Action) -> Vec<String> {
 fn applied(report: &RepairReport, page: &mut Page) {
     for done in &report.done {
         let mark = if done.ok { "done" } else { "FAILED" };
-        page.line(format!("{mark}: {} {}: {}", done.fix.name(), done.path, done.detail));
+        let what = format!("{} {}", done.fix.name(), done.path);
+        page.line(format!("{mark}: {}: {}", what.trim_end(), done.detail));
         lost(done, page);
     }
     page.gap();

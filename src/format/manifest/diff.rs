@@ -21,6 +21,10 @@ pub struct Change {
 /// Lists the differences, schema first. Segments, blocks and fields are matched by id or name, not by position; of things that
 /// occur twice under one id (damage) the last counts.
 pub fn diff(before: &Manifest, after: &Manifest) -> Vec<Change> {
+    // Of a manifest that names a thing twice the two could not be told apart below.
+    if before == after {
+        return Vec::new();
+    }
     let mut changes = Changes::default();
     let (a, b) = (before, after);
     changes.value("version", &a.version, &b.version);

@@ -31,5 +31,12 @@ pub fn replay(bench: &Bench, action: &Action) -> Result<(DoneAction, Option<Stri
         };
         report.doubtful.push(format!("{records} stood in the {} damaged bytes and are lost", replay.damaged_bytes));
     }
+    let headless = ["wal.empty", "wal.header-truncated"];
+    if action.findings.iter().any(|code| headless.contains(&code.as_str())) {
+        report.doubtful.push(
+            "what was written since the last flush stood in the log and is lost; nothing tells how much that was"
+                .to_owned(),
+        );
+    }
     Ok((report, flushed.manifest))
 }

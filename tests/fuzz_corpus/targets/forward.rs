@@ -1,6 +1,9 @@
 //! Forward blocks, and tables that are ingested.
 
-use std::{path::Path, sync::{Arc, Once}};
+use std::{
+    path::Path,
+    sync::{Arc, Once},
+};
 
 use zvecctl::{
     engine::input::{self, InputOptions, Kind},

@@ -10,7 +10,8 @@ pub fn delete_set(data: &[u8]) {
     mend::delete_set(&mut mended);
     for data in [data, &mended] {
         if let Ok(set) = delete_set::read(data) {
-            let again = delete_set::read(&delete_set::write(&set.ids, set.timestamp)).expect("what is written can be read");
+            let again =
+                delete_set::read(&delete_set::write(&set.ids, set.timestamp)).expect("what is written can be read");
             assert!(again.faults.is_empty(), "{:?}", again.faults);
             assert_eq!((again.ids, again.timestamp), (set.ids, set.timestamp));
         }

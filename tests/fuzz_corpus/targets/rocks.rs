@@ -58,7 +58,8 @@ pub fn log(data: &[u8]) {
             let mut bytes = Vec::new();
             let mut writer = LogWriter::new(&mut bytes);
             if records.iter().all(|record| writer.append(record).is_ok()) {
-                let again: Vec<_> = LogReader::new(bytes.as_slice(), number).map(|record| record.unwrap().data).collect();
+                let again: Vec<_> =
+                    LogReader::new(bytes.as_slice(), number).map(|record| record.unwrap().data).collect();
                 assert_eq!(again, records, "a log is read as it was written");
             }
         }

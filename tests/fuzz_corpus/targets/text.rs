@@ -42,7 +42,8 @@ pub fn json_value(data: &[u8]) {
 
 /// A schema with a field of every kind.
 pub static SCHEMA: LazyLock<Arc<Schema>> = LazyLock::new(|| {
-    let scalars = ["BOOL", "INT32", "INT64", "UINT32", "UINT64", "FLOAT", "DOUBLE", "STRING", "ARRAY_INT32", "ARRAY_STRING"];
+    let scalars =
+        ["BOOL", "INT32", "INT64", "UINT32", "UINT64", "FLOAT", "DOUBLE", "STRING", "ARRAY_INT32", "ARRAY_STRING"];
     let fields = scalars.iter().map(|name| shorthand::scalar(&format!("{}:{name}?", name.to_lowercase())).unwrap());
     let vectors = ["fp32:VECTOR_FP32:4", "fp16:VECTOR_FP16:4", "int8:VECTOR_INT8:4", "sparse:SPARSE_VECTOR_FP32:0"];
     let vectors = vectors.iter().filter_map(|text| shorthand::vector(text).ok());

@@ -1,0 +1,11 @@
+//! The layers of a collection, each on its own: for repairs, which make one anew beside the others.
+
+pub use super::{
+    deletes::Deletes,
+    files::Files,
+    fts_index::{FtsIndex, is_needed as fts_index_needed},
+    id_map::IdMap,
+    scalar_index::{ScalarIndex, column_names as scalar_columns, is_needed as scalar_index_needed},
+    segment::WritingSegment,
+    version::write_manifest,
+};
