@@ -109,7 +109,7 @@ fn work(role: &str) {
     let (dir, first, count): (_, u64, u64) = (PathBuf::from(dir), first.parse().unwrap(), count.parse().unwrap());
     let current = Current::new(&dir.join("current"));
     let mut problems = OpenOptions::new().append(true).open(dir.join("problems")).unwrap();
-    let mut run = move || {
+    let run = move || {
         let originals = originals();
         let unharmed = (count == 0).then_some(originals.len());
         let mut worker = Worker::new(&dir, originals);
