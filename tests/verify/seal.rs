@@ -124,8 +124,7 @@ fn a_sealed_log_that_grew_by_no_record_is_a_mismatch() {
         let bytes = fs::read(&path).unwrap();
         fs::write(&path, [bytes.as_slice(), &[7; 30]].concat()).unwrap();
         let (_, collection) = verified(&fixture.path(), &[]);
-        let expected =
-            format!("error seal.mismatch {}", path.strip_prefix(fixture.path()).unwrap().to_str().unwrap());
+        let expected = format!("error seal.mismatch {}", path.strip_prefix(fixture.path()).unwrap().to_str().unwrap());
         assert!(found(&collection).contains(&expected), "{:?}", found(&collection));
         fs::write(&path, bytes).unwrap();
     }
