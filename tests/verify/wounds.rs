@@ -2,9 +2,13 @@
 
 use std::fs;
 
-use zvecctl::format::manifest::{
-    self, Manifest,
-    proto::{IndexParams, InvertIndexParams, index_params::Params},
+use zvecctl::format::{
+    manifest::{
+        self, Manifest,
+        proto::{IndexParams, InvertIndexParams, index_params::Params},
+    },
+    proxima::VectorFile,
+    wal,
 };
 
 use super::{found, verified};
@@ -86,4 +90,50 @@ fn a_name_that_is_almost_right_is_told() {
     let (run, collection) = verified(&fixture.path(), &[]);
     assert_eq!(run.code, 1);
     assert!(found(&collection).contains(&"warning file.misnamed Manifest.9".to_owned()), "{:?}", found(&collection));
+}
+
+/// The log of a killed writer is made before the files of its block, and each record before its vectors.
+#[test]
+fn a_log_that_is_gone_or_behind_the_vectors_is_told() {
+    for (name, log) in [("0.8.0_small_killed", "0/5.wal"), ("0.1.0_small_killed", "0/5.wal")] {
+        let fixture = Fixture::good(name);
+        let path = fixture.join(log);
+        let sound = fs::read(&path).unwrap();
+        assert!(!found(&verified(&fixture.path(), &["--level", "2"]).1).iter().any(|line| line.contains("error")));
+        // A whole record less at a time: what is left is sound in itself.
+        let mut ends = Vec::new();
+        wal::scan(&sound.as_slice(), |record| ends.push(record.offset)).unwrap();
+        fs::write(&path, &sound[..usize::try_from(ends[ends.len() / 2]).unwrap()]).unwrap();
+        let told = found(&verified(&fixture.path(), &["--level", "2"]).1);
+        assert!(told.contains(&format!("error wal.behind {log}")), "{name}: {told:?}");
+        fs::remove_file(&path).unwrap();
+        let told = found(&verified(&fixture.path(), &[]).1);
+        assert!(told.contains(&format!("error wal.missing {log}")), "{name}: {told:?}");
+    }
+}
+
+/// A page of zeros in vectors beside which there are only RaBitQ codes: the same vector would have the same codes.
+#[test]
+fn zeroed_vectors_beside_codes_are_told() {
+    for name in ["0.8.0_ivf_rabitq_optimized", "0.3.1_hnsw_rabitq_optimized"] {
+        let fixture = Fixture::good(name);
+        let files = fs::read_dir(fixture.join("0")).unwrap().map(|entry| entry.unwrap().file_name());
+        let files = files.map(|file| file.into_string().unwrap());
+        let file = files.into_iter().find(|file| file.starts_with("l2.index.")).unwrap();
+        let path = fixture.join("0").join(&file);
+        let mut bytes = fs::read(&path).unwrap();
+        let spans = {
+            let vectors = VectorFile::open(bytes.as_slice()).unwrap();
+            let mut reader = vectors.reader();
+            [3, 4].map(|row| {
+                let record = vectors.record(row, &mut reader).unwrap();
+                let start = usize::try_from(record.offset).unwrap();
+                start..start + record.bytes.len()
+            })
+        };
+        spans.into_iter().for_each(|span| bytes[span].fill(0));
+        fs::write(&path, bytes).unwrap();
+        let told = found(&verified(&fixture.path(), &["--level", "3"]).1);
+        assert!(told.contains(&format!("error vectors.differ 0/{file}")), "{name}: {told:?}");
+    }
 }

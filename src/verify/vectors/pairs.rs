@@ -37,7 +37,7 @@ pub(super) type Files<'a> = (&'a [Block], &'a [Option<Opened>]);
 /// Compares every row that both a full and a quantised file have.
 pub(super) fn check(ctx: &Context<'_>, segment: u32, full: Files<'_>, quantised: Files<'_>, rows: &ColumnRows<'_>) {
     for (block, file) in quantised.0.iter().zip(quantised.1) {
-        let Some(file) = file.as_ref().filter(|file| !file.has_codes_only()) else { continue };
+        let Some(file) = file.as_ref() else { continue };
         let subject = Subject::new(ctx, &block.path, segment, true, block.rows);
         let mut walk = Walk::new(block, file, rows);
         let end = block.first_row.saturating_add(block.rows);
@@ -55,7 +55,11 @@ pub(super) fn check(ctx: &Context<'_>, segment: u32, full: Files<'_>, quantised:
                 full: full_file,
                 full_walk: &mut full_walk,
             };
-            pair.compare(first..last, rows);
+            if file.has_codes_only() {
+                pair.compare_zeros(first..last, rows);
+            } else {
+                pair.compare(first..last, rows);
+            }
             other.finish();
         }
         subject.finish();
@@ -175,9 +179,39 @@ impl Pair<'_, '_> {
     }
 }
 
+impl Pair<'_, '_> {
+    /// Codes tell little of a vector, but the same vector has the same ones: two that are zero and have different codes were not zero when the
+    /// codes were made. A page of zeros shows here.
+    fn compare_zeros(&mut self, range: Range<u64>, rows: &ColumnRows<'_>) {
+        let mut first: Option<(u64, Vec<u8>)> = None;
+        for row in range {
+            if self.subject.ctx.stopped() {
+                return;
+            }
+            let (key, full_key) = (self.walk.key(row, rows), self.full_walk.key(row, rows));
+            let (Some(key), Some(full_key)) = (key, full_key) else { continue };
+            let Some(full_at) = position(self.full, full_key) else { continue };
+            let Ok(original) = self.full.record(full_at, &mut self.full_walk.reader) else { continue };
+            let zero = !original.bytes.is_empty() && original.bytes.iter().all(|byte| *byte == 0);
+            let Some(at) = position(self.file, key).filter(|_| zero && !original.is_null()) else { continue };
+            let Ok(codes) = self.file.record(at, &mut self.walk.reader) else { continue };
+            match &first {
+                None => first = Some((row, codes.bytes.to_vec())),
+                Some((earlier, same)) if same.as_slice() != codes.bytes => {
+                    let detail = format!(
+                        "rows {earlier} and {row} are zero, and their codes differ: one of them was not when it was quantised"
+                    );
+                    self.other.row_error(row, "vectors.differ", original.offset, Harm::Vectors, detail);
+                }
+                Some(_) => {}
+            }
+        }
+    }
+}
+
 fn position(file: &Opened, key: u64) -> Option<u64> {
     match file.kind {
-        IndexKind::Ivf | IndexKind::DiskAnn => file.key_map().ok()?.position(key),
+        IndexKind::Ivf | IndexKind::IvfRabitq | IndexKind::DiskAnn => file.key_map().ok()?.position(key),
         _ => (key < rows_of(file)).then_some(key),
     }
 }

@@ -9,12 +9,13 @@
 //! | [`legacy`] | files of old releases that zvec 0.8.0 cannot open |
 //! | [`keys`] | keys of the id map that a delete by filter left behind |
 //!
-//! [`schema`] is none of zvec's: a schema that it would not have made is damage.
+//! [`schema`] and [`residue`] are none of zvec's: a schema that it would not have made, and files that it makes after a log that lacks, are damage.
 
 mod indexes;
 mod keys;
 mod legacy;
 mod orphans;
+mod residue;
 pub(super) mod rows;
 pub(super) mod schema;
 
@@ -32,6 +33,7 @@ pub(super) fn check(context: &Context<'_>, tree: &Tree, segment: Option<u32>) {
         context.findings.extend(crate::inspect::segments::missing_directory(context.view, listed));
         indexes::check(context, tree, listed);
         legacy::check(context, tree, listed);
+        residue::check(context, tree, listed);
     }
     if segment.is_none() && context.view.used().is_some() {
         orphans::check(context, tree);

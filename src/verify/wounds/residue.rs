@@ -1,0 +1,92 @@
+//! What stands beside the log: files of the block that is being written. zvec makes the log first and removes it last, when the block is in the
+//! manifest; a record is in the log before its vectors are in a file. So the log can be ahead of these files, and they never of it.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::{Path, PathBuf},
+};
+
+use crate::{
+    format::{
+        document::{self, Op},
+        proxima::{Layout, VectorFile},
+        wal,
+    },
+    inspect::{SegmentRef, Tree, files::named_by, names},
+    report::{Finding, Loss},
+    vfs::FileType,
+};
+
+use super::super::context::{Context, Level};
+
+pub(super) fn check(context: &Context<'_>, tree: &Tree, segment: SegmentRef<'_>) {
+    let block = segment.meta.writing_forward_block.as_ref().filter(|_| segment.writing);
+    let (Some(block), Some(log)) = (block, segment.wal_path()) else { return };
+    let dir = names::segment_dir(segment.id());
+    let is_file = |path: &Path| tree.get(path).is_some_and(|entry| entry.file_type == FileType::File);
+    let forward = ["ipc", "parquet"].map(|end| dir.join(format!("scalar.{}.{end}", block.block_id)));
+    let Some(forward) = forward.into_iter().find(|path| is_file(path)) else { return };
+    let there = |path: &Path| context.view.vfs().metadata(&context.view.root().join(path)).is_ok();
+    if tree.get(&log).is_none() {
+        // A writer may have flushed since the directories were read: then the manifest went before the log.
+        let overtaken = context.view.used().is_none_or(|file| !there(&file.path));
+        if there(&log) || overtaken {
+            return;
+        }
+        let detail = format!(
+            "the log is gone: {} belongs to the same block, is made after the log and is in the manifest before the log is removed. zvec opens the \
+             collection without the documents and deletions of the log",
+            forward.display()
+        );
+        let finding = Finding::error("wal.missing", detail).at(&log).segment(segment.id());
+        return context.findings.add(finding.loses(Loss::Certain, None));
+    }
+    if !context.wants(Level::Structures) {
+        return;
+    }
+    let named: BTreeSet<PathBuf> = named_by(context.manifest).into_iter().map(|named| named.path).collect();
+    // By column and kind, the file with the lowest id: others were made for the whole segment by a process that was killed.
+    let mut files: BTreeMap<String, (u32, &Path)> = BTreeMap::new();
+    for entry in tree.entries.iter().filter(|entry| !named.contains(&entry.path)) {
+        let name = entry.path.strip_prefix(&dir).ok().and_then(Path::to_str);
+        let Some((column, id)) = name.and_then(vector_file).filter(|(_, id)| *id > block.block_id) else { continue };
+        let lowest = files.entry(column.to_owned()).or_insert((id, &entry.path));
+        *lowest = (*lowest).min((id, &entry.path));
+    }
+    // Read before the log, which grows first.
+    let rows = files.values().filter_map(|(_, path)| Some((growable_rows(context, path)?, *path)));
+    let Some((rows, path)) = rows.max_by_key(|(rows, _)| *rows) else { return };
+    let Some(logged) = logged(context, &log).filter(|logged| *logged < rows) else { return };
+    let detail = format!(
+        "the log has {logged} record(s) that add a document, {} has {rows} vectors of them, and each was logged first: records are gone from the log, \
+         or it is an older one",
+        path.display()
+    );
+    let finding = Finding::error("wal.behind", detail).at(&log).segment(segment.id());
+    context.findings.add(finding.loses(Loss::Certain, Some(rows - logged)));
+}
+
+/// Column with kind, and block id, of a vector file in a segment's directory.
+fn vector_file(name: &str) -> Option<(&str, u32)> {
+    let (column, id) = name.strip_suffix(".proxima")?.rsplit_once('.')?;
+    (column.ends_with(".index") || column.ends_with(".qindex")).then_some(())?;
+    Some((column, id.parse().ok()?))
+}
+
+/// Rows of a file that grows by one for each document. Other kinds are built of many blocks at once.
+fn growable_rows(context: &Context<'_>, path: &Path) -> Option<u64> {
+    let file = VectorFile::open(context.view.source(path).ok()?).ok()?;
+    matches!(file.layout, Layout::Flat(_) | Layout::FlatSparse(_)).then(|| file.rows())
+}
+
+/// Intact records that add a document, those behind damage included.
+fn logged(context: &Context<'_>, path: &Path) -> Option<u64> {
+    let source = context.view.source(path).ok()?;
+    let mut count = 0u64;
+    let scan = wal::scan(&source, |record| {
+        let adds = document::decode(&record.payload, record.payload_offset())
+            .is_ok_and(|doc| matches!(doc.op, Op::Insert | Op::Upsert | Op::Update));
+        count = count.saturating_add(u64::from(adds));
+    });
+    scan.is_ok().then_some(count)
+}
