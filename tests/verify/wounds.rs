@@ -102,7 +102,7 @@ fn a_log_that_is_gone_or_behind_the_vectors_is_told() {
         assert!(!found(&verified(&fixture.path(), &["--level", "2"]).1).iter().any(|line| line.contains("error")));
         // A whole record less at a time: what is left is sound in itself.
         let mut ends = Vec::new();
-        wal::scan(&sound.as_slice(), |record| ends.push(record.offset)).unwrap();
+        wal::scan(sound.as_slice(), |record| ends.push(record.offset)).unwrap();
         fs::write(&path, &sound[..usize::try_from(ends[ends.len() / 2]).unwrap()]).unwrap();
         let told = found(&verified(&fixture.path(), &["--level", "2"]).1);
         assert!(told.contains(&format!("error wal.behind {log}")), "{name}: {told:?}");
