@@ -44,6 +44,10 @@ pub fn rebuild(bench: &mut Bench, action: &Action) -> Result<DoneAction, EngineE
     let name = bench.block_path(segment, &new);
     bench.replace_blocks(segment, is_index, vec![new]);
     let mut report = done(action, format!("built anew from {rows} rows as {}", name.display()));
+    if action.findings.iter().any(|code| code == "fts.other-text") {
+        let what = "the index held other words than the texts: either may be the damaged one; the new index follows the texts, the old one is in the quarantine";
+        report.doubtful.push(what.to_owned());
+    }
     report.documents = Some(rows);
     Ok(report)
 }
