@@ -12,6 +12,7 @@ use std::{
 
 use crate::{
     engine::{EngineError, Refusal},
+    format::manifest::ManifestName,
     inspect::{View, files::named_by},
     report::{repair::UndoReport, show_path},
     vfs::{FileType, Vfs, VfsMut, copy_tree},
@@ -49,6 +50,30 @@ pub fn runs(fs: &dyn Vfs, root: &Path) -> Vec<PathBuf> {
     };
     folders.sort_by_key(|folder| std::cmp::Reverse(key(folder)));
     folders
+}
+
+/// Paths, relative to the collection, that repairs made and never published: they were ended before that. Nobody knows whether they are whole.
+pub fn unpublished(fs: &dyn Vfs, root: &Path) -> BTreeSet<PathBuf> {
+    let mut paths = BTreeSet::new();
+    for folder in runs(fs, root) {
+        let entries = read(fs, &folder.join(JOURNAL)).map(|bytes| entries(&bytes)).unwrap_or_default();
+        let made = || {
+            entries.iter().filter_map(|entry| match entry {
+                Entry::Create { path } => Some(path),
+                _ => None,
+            })
+        };
+        let published =
+            made().any(|path| ManifestName::parse(path).is_some_and(|name| !name.temporary)) || ends(&entries);
+        if !published {
+            paths.extend(made().map(PathBuf::from));
+        }
+    }
+    paths
+}
+
+fn ends(entries: &[Entry]) -> bool {
+    matches!(entries.last(), Some(Entry::End { .. }))
 }
 
 fn is_undone(fs: &dyn Vfs, folder: &Path) -> bool {

@@ -4,6 +4,15 @@ use std::path::Path;
 
 use crate::{
     engine::EngineError,
+    format::{
+        document::{self, Op},
+        wal,
+    },
+    inspect::{
+        Findings,
+        idmap::{IdMap, Mapped},
+        names::{NameKind, classify},
+    },
     report::repair::{Action, DoneAction},
 };
 
@@ -19,6 +28,35 @@ pub fn set_aside(bench: &mut Bench, action: &Action) -> Result<DoneAction, Engin
     if bench.fs().metadata(&bench.root().join(path)).is_err() {
         return Ok(done(action, "gone already"));
     }
+    let mut report = done(action, "set aside");
+    let unknown = unknown_records(bench, path);
+    if unknown > 0 {
+        report.doubtful.push(format!(
+            "a log with {unknown} records of documents that the id map does not have; if they were not deleted since, only the quarantine has them"
+        ));
+    }
     bench.remove(path)?;
-    Ok(done(action, "set aside"))
+    Ok(report)
+}
+
+/// Records of a log that add a document whose key the id map does not have.
+fn unknown_records(bench: &Bench, path: &Path) -> u64 {
+    if classify(path).0 != NameKind::Wal {
+        return 0;
+    }
+    let view = bench.view();
+    let map = IdMap::load(&view, &bench.manifest);
+    let findings = Findings::default();
+    let mut unknown = 0;
+    if let Ok(source) = view.source(path) {
+        let _ = wal::scan(&source, |record| {
+            if let Ok(head) = document::decode_head(&record.payload, record.payload_offset())
+                && !matches!(head.op, Op::Delete | Op::Unknown(_))
+                && !matches!(map.get(head.pk, &findings), Mapped::To(_))
+            {
+                unknown += 1;
+            }
+        });
+    }
+    unknown
 }

@@ -28,7 +28,10 @@ use crate::{
     report::repair::{Action, DoneAction},
 };
 
-use super::{super::bench::Bench, done};
+use super::{
+    super::{bench::Bench, undo::unpublished},
+    done,
+};
 
 pub use found::{Found, look, segment_ids};
 pub use rebuild::open_block;
@@ -56,6 +59,11 @@ pub struct Base {
 /// # Errors
 /// There is none, and the files do not tell of a single field; or it was written by a newer release, of which too little is known to write another.
 pub fn base(view: &View, tree: &Tree, schema: Option<&SchemaFile>) -> Result<Base, EngineError> {
+    // What a repair made that was killed before it published tells nothing, but for what is named all the same.
+    let unfinished = unpublished(view.vfs().as_ref(), view.root());
+    let mut known = tree.clone();
+    known.entries.retain(|entry| !entry.path.ancestors().any(|part| unfinished.contains(part)));
+    let tree = &known;
     if let Some(file) = view.used()
         && let Some(manifest) = &file.manifest
     {

@@ -1,16 +1,19 @@
 //! A manifest in force that breaks its rules, or that the files contradict: put right as far as the files tell.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::PathBuf,
+};
 
 use crate::{
     format::manifest::{
-        self, Manifest,
+        self, Manifest, is_row_block,
         proto::{BlockMeta, BlockType, CollectionSchema, SegmentMeta},
     },
     inspect::{
         Tree, View,
-        names::{block_path, delete_snapshot_path, id_map_path, segment_dir},
-        segments_of,
+        names::{block_path, delete_snapshot_path, id_map_path, segment_dir, wal_path},
+        segments_of, wal,
     },
 };
 
@@ -37,7 +40,7 @@ pub fn mend(view: &View, tree: &Tree, before: &Manifest) -> Option<Mended> {
     enable_mmap(tree, &mut new, &mut notes);
     segment_ids(tree, &on_disk, &mut new, &mut notes);
     suffixes(view, tree, &mut new, &mut notes);
-    writing_blocks(tree, &mut new, &mut notes);
+    writing_blocks(view, tree, &mut new, &mut notes);
     stale_blocks(tree, &mut new, &mut notes);
     let listed: BTreeSet<u32> = segments_of(&new).iter().map(|segment| segment.id()).collect();
     let segments: Vec<Found> =
@@ -130,7 +133,7 @@ fn suffixes(view: &View, tree: &Tree, new: &mut Manifest, notes: &mut Vec<String
 }
 
 /// Only the writing segment has a writing block, and it is a forward block.
-fn writing_blocks(tree: &Tree, new: &mut Manifest, notes: &mut Vec<String>) {
+fn writing_blocks(view: &View, tree: &Tree, new: &mut Manifest, notes: &mut Vec<String>) {
     for meta in &mut new.persisted_segment_metas {
         if meta.writing_forward_block.take().is_some() {
             notes.push(format!("segment {} is persisted and has no writing block", meta.segment_id));
@@ -139,28 +142,44 @@ fn writing_blocks(tree: &Tree, new: &mut Manifest, notes: &mut Vec<String>) {
     let schema = new.schema.clone().unwrap_or_default();
     let ends = segments_of(new).into_iter().flat_map(|segment| segment.row_blocks().map(|block| block.max_doc_id));
     let next = ends.max().map_or(0, |id| id.saturating_add(1));
+    let enable_mmap = new.enable_mmap;
     let Some(meta) = &mut new.writing_segment_meta else { return };
-    let dir = segment_dir(meta.segment_id);
+    let (id, dir) = (meta.segment_id, segment_dir(meta.segment_id));
+    let stands = |path: PathBuf| tree.get(&path).is_some_and(|entry| entry.len > 0);
     let on_disk = tree
         .below(&dir)
         .filter_map(|entry| entry.path.file_name()?.to_str()?.strip_suffix(".wal")?.parse::<u32>().ok());
-    let log = on_disk.max();
+    let log = on_disk.filter(|log| wal::describe(view, &wal_path(id, *log), false).0.records > 0).max();
+    if meta.writing_forward_block.is_none() {
+        // It may have been taken for a persisted one: it has no rows and no file.
+        let empty = |block: &BlockMeta| {
+            let file = block_path(id, block, enable_mmap);
+            is_row_block(block) && block.doc_count == 0 && !file.is_some_and(stands)
+        };
+        if let Some(at) = meta.persisted_blocks.iter().position(empty) {
+            let block = meta.persisted_blocks.remove(at);
+            notes.push(format!("block {} of segment {id} is the one that is written", block.block_id));
+            meta.writing_forward_block = Some(block);
+        }
+    }
     match &mut meta.writing_forward_block {
         None => {
             let above = meta.persisted_blocks.iter().map(|block| block.block_id).max();
-            let id = log.unwrap_or_else(|| above.map_or(0, |id| id.saturating_add(1)));
-            meta.writing_forward_block = Some(open_block(&schema, id, next));
-            notes.push(format!("the writing block of segment {}: {id}, the next document is {next}", meta.segment_id));
+            let block = log.unwrap_or_else(|| above.map_or(0, |id| id.saturating_add(1)));
+            meta.writing_forward_block = Some(open_block(&schema, block, next));
+            notes.push(format!("the writing block of segment {id}: {block}, the next document is {next}"));
         }
         Some(block) => {
             if block.block_type != BlockType::Scalar as i32 {
                 block.block_type = BlockType::Scalar as i32;
                 notes.push("the writing block is a forward block".to_owned());
             }
-            let wrong = log.filter(|log| *log != block.block_id && (log ^ block.block_id).count_ones() == 1);
-            let stands = tree.get(&dir.join(format!("{}.wal", block.block_id))).is_some();
-            if let Some(log) = wrong.filter(|_| !stands) {
-                notes.push(format!("the writing block is {log}, whose log is there"));
+            // A log whose block is not listed is the one that is to be replayed.
+            let listed =
+                |log: &u32| meta.persisted_blocks.iter().any(|known| is_row_block(known) && known.block_id == *log);
+            let wrong = log.filter(|log| *log != block.block_id && !listed(log));
+            if let Some(log) = wrong.filter(|_| !stands(wal_path(id, block.block_id))) {
+                notes.push(format!("the writing block is {log}, whose log is there, not {}", block.block_id));
                 block.block_id = log;
             }
         }
@@ -225,6 +244,7 @@ fn blocks(segments: &[Found], new: &mut Manifest, notes: &mut Vec<String>) {
         if manifest::row_count(&built) == 0 && manifest::row_count(meta) > 0 {
             continue;
         }
+        keep_indexes(meta, &mut built);
         built.writing_forward_block = meta.writing_forward_block.clone();
         let used: BTreeSet<u32> = built.persisted_blocks.iter().map(|block| block.block_id).collect();
         if let Some(block) = &mut built.writing_forward_block {
@@ -238,16 +258,32 @@ fn blocks(segments: &[Found], new: &mut Manifest, notes: &mut Vec<String>) {
             *meta = built;
         }
     }
-    // No document may get an id that one has.
-    let end = segments.iter().filter_map(|found| found.ids().max()).max().map_or(0, |id| id.saturating_add(1));
+    // No document may get an id that one has. Rows of a block whose log is there do not count: they get theirs when it is replayed.
+    let rows = segments.iter().flat_map(|found| {
+        let log = found.log();
+        found
+            .forwards
+            .iter()
+            .filter(move |file| log.is_none_or(|log| file.block < log))
+            .filter_map(|file| file.ids.max())
+    });
+    let end = rows.max().map_or(0, |id| id.saturating_add(1));
     let writing = new.writing_segment_meta.as_mut();
-    let logged = segments.iter().any(|found| found.log().is_some());
     if let Some(block) = writing.and_then(|meta| meta.writing_forward_block.as_mut())
         && block.min_doc_id < end
-        && !logged
     {
         notes.push(format!("the next document is {end}, not {}", block.min_doc_id));
         block.min_doc_id = end;
+    }
+}
+
+/// Scalar and full-text indexes stay as they are listed: one that is missing is made anew from the rows, and is better than one that nobody knows.
+fn keep_indexes(meta: &SegmentMeta, built: &mut SegmentMeta) {
+    for kind in [BlockType::ScalarIndex, BlockType::FtsIndex] {
+        let of_kind = |block: &&BlockMeta| block.block_type == kind as i32;
+        let Some(listed) = meta.persisted_blocks.iter().find(of_kind) else { continue };
+        built.persisted_blocks.retain(|block| block.block_type != kind as i32);
+        built.persisted_blocks.insert(0, listed.clone());
     }
 }
 
@@ -276,10 +312,6 @@ fn contradicted(found: &Found, meta: &SegmentMeta) -> bool {
         || (lost(BlockType::VectorIndex, &vector(false)) && spare(BlockType::VectorIndex, &mut vectors(false)))
         || (lost(BlockType::VectorIndexQuantize, &vector(true))
             && spare(BlockType::VectorIndexQuantize, &mut vectors(true)))
-        || (lost(BlockType::ScalarIndex, &|id| found.scalar_indexes.contains(&id))
-            && spare(BlockType::ScalarIndex, &mut found.scalar_indexes.iter().copied()))
-        || (lost(BlockType::FtsIndex, &|id| found.fts_indexes.contains(&id))
-            && spare(BlockType::FtsIndex, &mut found.fts_indexes.iter().copied()))
 }
 
 /// Segments ascend, and the next one's number is above all.

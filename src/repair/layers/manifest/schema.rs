@@ -152,8 +152,9 @@ impl Evidence {
     /// What is wrong with a field of a manifest that is in force, put right. `None` if the files do not contradict it.
     fn corrected(&self, field: &FieldSchema) -> Option<FieldSchema> {
         let mut new = field.clone();
-        if let Some((_, column_type, _)) = self.scalar(&field.name) {
+        if let Some((_, column_type, nullable)) = self.scalar(&field.name) {
             let stored = data_type(*column_type) as i32;
+            new.nullable |= nullable;
             if field.data_type != stored && (field.data_type ^ stored).count_ones() == 1 {
                 new.data_type = stored;
             }

@@ -1,0 +1,124 @@
+//! No manifest at all.
+
+use std::fs;
+
+use zvecctl::{
+    format::{manifest::proto::FieldSchema, schema_file::SchemaFile},
+    repair::Request,
+};
+
+use crate::{documents, manifest_of, manifest_path, mend, mend_and_undo, mend_with, support::Fixture};
+
+/// Collections of every kind of file: flushed, with a log, with a log alone, sealed, compacted, with added columns, of old releases.
+const KINDS: [&str; 17] = [
+    "0.8.0_small_flushed",
+    "0.8.0_small_killed",
+    "0.8.0_wal_mixed_killed",
+    "0.8.0_scalars_killed",
+    "0.8.0_scalars_parquet",
+    "0.8.0_small_segments_killed",
+    "0.8.0_compacted",
+    "0.8.0_column_added",
+    "0.8.0_column_renamed",
+    "0.8.0_fts_sealed",
+    "0.8.0_nullable_flat_flushed",
+    "0.8.0_hnsw_refine_uint8_optimized",
+    "0.8.0_hnsw_uniform_uint8_optimized",
+    "0.8.0_ivf_qint8_optimized",
+    "0.8.0_diskann_fp32_optimized",
+    "0.4.0_vamana_fp32_optimized",
+    "0.3.1_hnsw_rabitq_optimized",
+];
+
+#[test]
+fn every_document_comes_back_without_a_manifest() {
+    for name in KINDS {
+        let fixture = Fixture::good(name);
+        let path = fixture.path();
+        let docs = documents(&path);
+        fs::remove_file(manifest_path(&path)).unwrap();
+        let (report, after) = mend_and_undo(name, &path);
+        assert!(after == docs, "{name}: {} documents of {}", after.len(), docs.len());
+        assert!(!report.done[0].doubtful.is_empty(), "{name}: what was assumed is said");
+        assert!(report.done.iter().all(|done| done.lost.is_empty()), "{name}");
+    }
+}
+
+#[test]
+fn types_indexes_and_parameters_are_those_that_the_files_tell() {
+    for name in [
+        "0.8.0_hnsw_refine_uint8_optimized",
+        "0.8.0_hnsw_uniform_uint8_optimized",
+        "0.8.0_ivf_qint8_optimized",
+        "0.8.0_ivf_rabitq_optimized",
+        "0.8.0_diskann_fp32_optimized",
+        "0.8.0_scalars_flushed",
+        "0.8.0_fts_sealed",
+        "0.8.0_nullable_flat_flushed",
+        "0.8.0_column_added",
+    ] {
+        let fixture = Fixture::good(name);
+        let path = fixture.path();
+        let before = manifest_of(&path);
+        fs::remove_file(manifest_path(&path)).unwrap();
+        mend(&path);
+        let after = manifest_of(&path);
+        // An added column stands behind the vectors, which no file tells.
+        let fields = |mut fields: Vec<FieldSchema>| {
+            fields.sort_by(|a, b| a.name.cmp(&b.name));
+            fields
+        };
+        let (old, new) = (before.schema.unwrap(), after.schema.unwrap());
+        assert_eq!(fields(new.fields), fields(old.fields), "{name}");
+        assert_eq!(after.enable_mmap, before.enable_mmap, "{name}");
+        assert_eq!(after.persisted_segment_metas.len(), before.persisted_segment_metas.len(), "{name}");
+        let next = |manifest: Option<zvecctl::format::manifest::proto::SegmentMeta>| {
+            manifest.and_then(|meta| meta.writing_forward_block).map(|block| block.min_doc_id)
+        };
+        assert_eq!(next(after.writing_segment_meta), next(before.writing_segment_meta), "{name}");
+    }
+}
+
+#[test]
+fn a_collection_without_documents_needs_a_schema_file() {
+    let fixture = Fixture::good("0.8.0_empty");
+    let path = fixture.path();
+    let schema = manifest_of(&path).schema.unwrap();
+    fs::remove_file(manifest_path(&path)).unwrap();
+    let refused = mend_with(&path, Request::default()).unwrap_err();
+    assert!(refused.contains("--schema"), "{refused}");
+    let file = SchemaFile::from_manifest(&schema).unwrap();
+    let report = mend_with(&path, Request { schema: Some(file), ..Request::default() }).unwrap();
+    assert!(report.clean, "{:#?}", report.after);
+    assert_eq!(manifest_of(&path).schema.unwrap(), schema);
+}
+
+#[test]
+fn a_cut_manifest_still_tells_the_name_and_the_indexes() {
+    let fixture = Fixture::good("0.8.0_many_flushes");
+    let path = fixture.path();
+    let (schema, docs) = (manifest_of(&path).schema.unwrap(), documents(&path));
+    let file = manifest_path(&path);
+    let content = fs::read(&file).unwrap();
+    fs::write(&file, &content[..content.len() - 20]).unwrap();
+    let (_, after) = mend_and_undo("cut", &path);
+    assert!(after == docs);
+    mend(&path);
+    assert_eq!(
+        manifest_of(&path).schema.unwrap(),
+        schema,
+        "an HNSW index that was not built yet is known from it alone"
+    );
+}
+
+#[test]
+fn an_unpublished_copy_that_names_just_the_files_is_taken_as_it_is() {
+    let fixture = Fixture::good("0.8.0_small_segments");
+    let path = fixture.path();
+    let before = manifest_of(&path);
+    let file = manifest_path(&path);
+    fs::rename(&file, file.with_file_name("manifest.9.tmp")).unwrap();
+    let report = mend(&path);
+    assert!(report.clean && report.done[0].doubtful.is_empty(), "{:#?}", report.done);
+    assert_eq!(manifest_of(&path), before);
+}

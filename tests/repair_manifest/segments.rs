@@ -1,0 +1,87 @@
+//! Segments that are gone, and segments that nothing lists.
+
+use std::fs;
+
+use zvecctl::report::repair::Fix;
+
+use crate::{documents, manifest_of, mend, mend_and_undo, support::Fixture, tamper};
+
+#[test]
+fn the_documents_of_a_missing_segment_are_named() {
+    let fixture = Fixture::good("0.8.0_small_segments");
+    let path = fixture.path();
+    let docs = documents(&path);
+    fs::remove_dir_all(path.join("0")).unwrap();
+    let (report, after) = mend_and_undo("segment missing", &path);
+    let lost: Vec<String> = report.done.iter().flat_map(|done| &done.lost).filter_map(|lost| lost.id.clone()).collect();
+    assert!(!after.is_empty() && !lost.is_empty());
+    assert!(lost.iter().all(|key| docs.contains_key(key) && !after.contains_key(key)), "{lost:?}");
+    assert_eq!(after.len() + lost.len(), docs.len(), "each document is there or named");
+}
+
+#[test]
+fn a_missing_writing_segment_gets_a_successor() {
+    let fixture = Fixture::good("0.8.0_small_segments");
+    let path = fixture.path();
+    let docs = documents(&path);
+    let before = manifest_of(&path);
+    let writing = before.writing_segment_meta.unwrap();
+    fs::remove_dir_all(path.join(writing.segment_id.to_string())).unwrap();
+    let (report, after) = mend_and_undo("writing segment missing", &path);
+    let lost = report.done.iter().map(|done| done.lost.len()).sum::<usize>();
+    assert_eq!(after.len() + lost, docs.len());
+    mend(&path);
+    let new = manifest_of(&path).writing_segment_meta.unwrap();
+    assert!(new.segment_id > writing.segment_id);
+    let next =
+        |meta: &zvecctl::format::manifest::proto::SegmentMeta| meta.writing_forward_block.clone().unwrap().min_doc_id;
+    assert_eq!(next(&new), next(&writing), "no id is given out twice");
+}
+
+#[test]
+fn a_segment_that_nothing_lists_is_adopted_if_its_documents_are_nowhere_else() {
+    let fixture = Fixture::good("0.8.0_small_segments_killed");
+    let path = fixture.path();
+    let docs = documents(&path);
+    tamper(&path, |m| drop(m.persisted_segment_metas.remove(0)));
+    let (report, after) = mend_and_undo("orphan", &path);
+    assert!(after == docs, "{} documents of {}", after.len(), docs.len());
+    assert!(report.done.iter().any(|done| done.fix == Fix::Segments && done.detail.starts_with("adopted")));
+}
+
+#[test]
+fn a_segment_with_a_log_is_written_again() {
+    let fixture = Fixture::good("0.8.0_small_segments_killed");
+    let path = fixture.path();
+    let docs = documents(&path);
+    tamper(&path, |m| {
+        let meta = m.writing_segment_meta.as_mut().unwrap();
+        (meta.segment_id, meta.persisted_blocks) = (3, Vec::new());
+        m.next_segment_id = 4;
+    });
+    let (_, after) = mend_and_undo("orphan with a log", &path);
+    assert!(after == docs, "{} documents of {}", after.len(), docs.len());
+}
+
+#[test]
+fn what_an_interrupted_optimize_left_is_set_aside() {
+    for name in ["orphan_segment", "real_0.8.0_optimize_killed_removing", "real_0.8.0_optimize_killed_rolling"] {
+        let fixture = Fixture::damaged(name);
+        let docs = documents(&fixture.path());
+        let (report, after) = mend_and_undo(name, &fixture.path());
+        assert!(after == docs, "{name}");
+        assert!(report.done.iter().all(|done| !done.detail.starts_with("adopted")), "{name}: {:#?}", report.done);
+    }
+}
+
+#[test]
+fn a_lost_manifest_beside_input_and_output_of_a_compaction_shows_each_document_once() {
+    for name in ["real_0.8.0_optimize_killed_removing", "real_0.8.0_optimize_killed_compacting"] {
+        let fixture = Fixture::damaged(name);
+        let path = fixture.path();
+        let docs = documents(&path);
+        fs::remove_file(crate::manifest_path(&path)).unwrap();
+        let (_, after) = mend_and_undo(name, &path);
+        assert!(after == docs, "{name}: {} documents of {}", after.len(), docs.len());
+    }
+}
