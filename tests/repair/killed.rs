@@ -47,7 +47,7 @@ fn examine(class: &Class, image: &zvecctl::vfs::MemoryFs) -> Result<(), String> 
 
 #[test]
 fn a_crash_at_any_place_leaves_what_repair_and_undo_can_go_on_from() {
-    let every = if full() { 1 } else { 11 };
+    let every = if full() { 1 } else { 23 };
     let classes = lossless();
     let work: Vec<_> = classes
         .iter()
