@@ -68,7 +68,7 @@ fn a_text_that_no_block_can_hold_is_not_given_up_unasked() {
     assert_eq!(documents(&fixture), before);
 
     let said = json_on("recover --accept-loss", &fixture.path(), &[]).exits(4).envelope();
-    let kept = said["data"]["set_aside"][0]["to"].as_str().unwrap();
+    let kept = said["data"]["recovery"]["set_aside"][0]["to"].as_str().unwrap();
     assert_eq!(fs::read(kept).unwrap(), bytes, "the log as it was");
     let after = documents(&fixture);
     assert_eq!(after.len(), before.len());
