@@ -65,7 +65,7 @@ pub fn bundle(
     }
     let mut findings = verified.findings;
     let more = Findings::default();
-    let outlook = verify::outlook(view, &tree, level, &findings, &more);
+    let outlook = verify::outlook(view, &tree, &findings, &more);
     findings.extend(more.list());
     let used = view.used();
     let mut bundle = Bundle {

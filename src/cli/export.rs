@@ -13,7 +13,7 @@ use crate::{
         Cell, Document, Documents, Fields, Origin, ParquetError, ParquetExport, Selection, write_document,
     },
     report::{Exit, documents::ExportSummary, show_path},
-    vfs::{RealFs, ReplacedFile},
+    vfs::{RealFs, ReplacedFile, parent},
 };
 
 use super::{Session, args::CollectionArg, error::Failure, interrupt::Deferred};
@@ -104,7 +104,7 @@ pub fn run(session: &mut Session, args: &ExportArgs) -> Result<Exit, Failure> {
 
 /// Whether a file that need not exist yet would stand in or below a directory.
 pub fn lies_in(session: &Session, file: &Path, dir: &Path) -> bool {
-    let parent = file.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let parent = parent(file);
     let (parent, dir) = (session.vfs().canonical(parent), session.vfs().canonical(dir));
     parent.is_ok_and(|parent| dir.is_ok_and(|dir| parent.starts_with(dir)))
 }

@@ -112,7 +112,7 @@ fn zvec_would(session: &Session, path: &Path) -> Option<Outlook> {
     let tree = Tree::walk(held.view.vfs().as_ref(), held.view.root());
     let options = Options { level: Level::Files, threads: 0, segment: None, fail_fast: false, seal: None };
     let verified = verify(&held.view, &tree, &options, |_| {}, &mut |_, _| Flow::Continue).ok()?;
-    Some(outlook(&held.view, &tree, options.level, &verified.findings, &Findings::default()))
+    Some(outlook(&held.view, &tree, &verified.findings, &Findings::default()))
 }
 
 fn step(state: &str, detail: String) -> RecoveryStep {

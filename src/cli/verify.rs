@@ -159,7 +159,7 @@ fn one(
     }
     if verified.ended.is_none() && args.segment.is_none() {
         let more = Findings::default();
-        collection.outlook = Some(outlook(view, &tree, args.level, &findings, &more));
+        collection.outlook = Some(outlook(view, &tree, &findings, &more));
         let same = |a: &Finding, b: &Finding| {
             (&a.code, &a.path, a.offset, &a.detail) == (&b.code, &b.path, b.offset, &b.detail)
         };

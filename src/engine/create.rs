@@ -19,7 +19,7 @@ use crate::{
         lock::LOCK,
         names::{delete_snapshot_path, id_map_path},
     },
-    vfs::VfsMut,
+    vfs::{VfsMut, parent},
 };
 
 use super::{
@@ -56,7 +56,7 @@ impl Collection {
             let message = format!("{} is there already", root.display());
             return Err(Refusal::new("collection.exists", message).into());
         }
-        let parent = root.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        let parent = parent(root);
         fs.metadata(parent).map_err(|error| match error.kind() {
             io::ErrorKind::NotFound => InspectError::NotFound { path: parent.to_owned() }.into(),
             _ => EngineError::io(parent, error),

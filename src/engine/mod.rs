@@ -24,6 +24,7 @@ mod flush;
 mod fts_index;
 mod id_map;
 pub mod input;
+pub mod lock;
 mod names;
 mod open;
 mod options;

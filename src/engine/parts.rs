@@ -5,7 +5,8 @@ pub use super::{
     files::Files,
     fts_index::{FtsIndex, is_needed as fts_index_needed},
     id_map::IdMap,
+    quarantine::{folder_of as quarantine_of, free_run},
     scalar_index::{ScalarIndex, column_names as scalar_columns, is_needed as scalar_index_needed},
-    segment::WritingSegment,
+    segment::{WritingSegment, block_ids_on_disk},
     version::write_manifest,
 };

@@ -12,7 +12,10 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use crate::report::{engine::SetAside, show_path};
+use crate::{
+    report::{engine::SetAside, show_path},
+    vfs::{Vfs, create_dirs, free_name, parent},
+};
 
 use super::{EngineError, files::Files};
 
@@ -28,9 +31,7 @@ pub struct Quarantine {
 impl Quarantine {
     /// The quarantine of a collection for a run that began at `now`; nothing is made before it is needed.
     pub fn new(files: Files, root: &Path, now: u64) -> Self {
-        let mut name = root.file_name().map_or_else(|| OsString::from("collection"), OsString::from);
-        name.push(".quarantine");
-        let dir = root.with_file_name(name).join(now.to_string());
+        let dir = folder_of(root).join(now.to_string());
         Self { files, root: root.to_owned(), dir, made: false, moves: Vec::new() }
     }
 
@@ -77,35 +78,13 @@ impl Quarantine {
     /// Makes the directories, and returns where a file goes.
     fn prepare(&mut self, relative: &Path) -> Result<PathBuf, EngineError> {
         if !self.made {
-            // Two runs in one second do not mix.
-            while self.files.fs().metadata(&self.dir).is_ok() {
-                let mut name = self.dir.file_name().unwrap_or_default().to_owned();
-                name.push("+");
-                self.dir.set_file_name(name);
-            }
+            self.dir = free_run(self.files.fs().as_ref(), &self.dir);
             self.made = true;
         }
         let target = self.dir.join(relative);
-        self.make_dirs(parent(&target))?;
-        let mut free = target.clone();
-        let mut number = 1;
-        while self.files.fs().metadata(&free).is_ok() {
-            free.clone_from(&target);
-            let mut name = target.file_name().unwrap_or_default().to_owned();
-            name.push(format!(".{number}"));
-            free.set_file_name(name);
-            number += 1;
-        }
-        Ok(free)
-    }
-
-    fn make_dirs(&self, dir: &Path) -> Result<(), EngineError> {
-        if self.files.fs().metadata(dir).is_ok() {
-            return Ok(());
-        }
-        self.make_dirs(parent(dir))?;
-        self.files.fs().create_dir(dir).map_err(|error| EngineError::io(dir, error))?;
-        self.files.sync_dir(parent(dir))
+        let dir = parent(&target);
+        create_dirs(self.files.fs().as_ref(), dir).map_err(|error| EngineError::io(dir, error))?;
+        Ok(free_name(self.files.fs().as_ref(), &target))
     }
 
     /// Notes a move durably before it is made.
@@ -122,6 +101,20 @@ impl Quarantine {
     }
 }
 
-fn parent(path: &Path) -> &Path {
-    path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
+/// Where everything lies that was taken out of a collection: a folder for each run.
+pub fn folder_of(root: &Path) -> PathBuf {
+    let mut name = root.file_name().map_or_else(|| OsString::from("collection"), OsString::from);
+    name.push(".quarantine");
+    root.with_file_name(name)
+}
+
+/// A folder that is not there yet: two runs in one second do not mix.
+pub fn free_run(fs: &dyn Vfs, wanted: &Path) -> PathBuf {
+    let mut folder = wanted.to_owned();
+    while fs.metadata(&folder).is_ok() {
+        let mut name = folder.file_name().unwrap_or_default().to_owned();
+        name.push("+");
+        folder.set_file_name(name);
+    }
+    folder
 }

@@ -240,7 +240,7 @@ fn flat_fields(schema: &Schema) -> Vec<String> {
 
 /// Ids of blocks whose files stand in a segment's directory, listed or not: none of them is given out again, so that nothing is
 /// written over.
-fn block_ids_on_disk(files: &Files, dir: &Path) -> Result<Vec<u32>, EngineError> {
+pub fn block_ids_on_disk(files: &Files, dir: &Path) -> Result<Vec<u32>, EngineError> {
     let entries = files.fs().list(dir).map_err(|error| EngineError::io(dir, error))?;
     let ids = entries.iter().filter_map(|entry| {
         let name = entry.name.to_str()?;

@@ -24,18 +24,29 @@ const RETRY: Duration = Duration::from_millis(50);
 /// without locks, is read without: there is nothing to wait for, and a damaged collection must stay readable.
 pub fn acquire_shared(vfs: &dyn Vfs, root: &Path, timeout: Duration) -> Result<Option<LockGuard>, InspectError> {
     let path = root.join(LOCK);
+    Ok(wait_for(&path, timeout, || vfs.lock_shared(&path))?.ok())
+}
+
+/// Tries to take the lock `path` by `take` until somebody else gives it back. The answer is that of `take`.
+///
+/// # Errors
+/// Somebody else holds it still after `timeout`.
+pub fn wait_for(
+    path: &Path,
+    timeout: Duration,
+    take: impl Fn() -> io::Result<LockGuard>,
+) -> Result<io::Result<LockGuard>, InspectError> {
     let start = Instant::now();
     loop {
-        match vfs.lock_shared(&path) {
-            Ok(guard) => return Ok(Some(guard)),
+        match take() {
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                 let left = timeout.saturating_sub(start.elapsed());
                 if left.is_zero() {
-                    return Err(InspectError::Locked { holders: vfs::holders(&path), path });
+                    return Err(InspectError::Locked { holders: vfs::holders(path), path: path.to_owned() });
                 }
                 thread::sleep(RETRY.min(left));
             }
-            Err(_) => return Ok(None),
+            answer => return Ok(answer),
         }
     }
 }

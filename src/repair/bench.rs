@@ -15,7 +15,7 @@ use roaring::RoaringTreemap;
 use crate::{
     engine::{
         EngineError, Refusal, Schema,
-        parts::{Deletes, Files, write_manifest},
+        parts::{Deletes, Files, block_ids_on_disk, write_manifest},
         remove_tree,
     },
     format::{
@@ -33,7 +33,7 @@ use crate::{
         names::{block_path, delete_snapshot_path, segment_dir},
         segments_of,
     },
-    report::{Finding, show_path},
+    report::Finding,
     vfs::{FileType, VfsMut},
 };
 
@@ -185,12 +185,10 @@ impl Bench {
             Some(last) => last.checked_add(1),
             None => {
                 let meta = self.segment(segment);
-                let listed =
+                let blocks =
                     meta.iter().flat_map(|meta| meta.persisted_blocks.iter().chain(&meta.writing_forward_block));
-                let listed = listed.map(|block| block.block_id).max();
-                let dir = self.root.join(segment_dir(segment));
-                let entries = self.fs().list(&dir).map_err(|error| EngineError::io(&dir, error))?;
-                let on_disk = entries.iter().filter_map(|entry| block_in(entry.name.to_str()?)).max();
+                let listed = blocks.map(|block| block.block_id).max();
+                let on_disk = block_ids_on_disk(&self.files, &self.root.join(segment_dir(segment)))?.into_iter().max();
                 listed.max(on_disk).map_or(Some(0), |last| last.checked_add(1))
             }
         };
@@ -347,12 +345,6 @@ impl Bench {
     }
 }
 
-/// The block id in a file's name.
-fn block_in(name: &str) -> Option<u32> {
-    let stem = [".proxima", ".ipc", ".parquet", ".wal", ".rocksdb"].iter().find_map(|end| name.strip_suffix(end))?;
-    stem.rsplit('.').next()?.parse().ok()
-}
-
 /// A block of a draft, without documents.
 pub fn block(kind: BlockType, id: u32, columns: Vec<String>) -> BlockMeta {
     BlockMeta { block_id: id, block_type: kind as i32, columns, ..BlockMeta::default() }
@@ -362,9 +354,4 @@ pub fn block(kind: BlockType, id: u32, columns: Vec<String>) -> BlockMeta {
 pub fn damaged(finding: Finding) -> EngineError {
     let hint = "`zvecctl salvage PATH --out DIR` writes every readable document to a new place";
     EngineError::Damaged { finding: Box::new(finding), hint }
-}
-
-/// A path of the collection, as reports show it.
-pub fn shown(path: &Path) -> String {
-    show_path(path)
 }

@@ -12,6 +12,7 @@ use crate::{
     format::manifest::{
         Manifest,
         proto::{BlockMeta, BlockType},
+        row_count,
     },
     inspect::{
         SegmentRef, View,
@@ -21,10 +22,9 @@ use crate::{
     report::{
         Finding, Loss, Severity,
         repair::{Action, Fix},
+        show_path,
     },
 };
-
-use super::bench::shown;
 
 /// Warnings that a repair acts on; all others are left alone.
 const WARNINGS: [&str; 4] = ["file.orphan", "file.leftover", "segment.unfinished", "segment.orphan"];
@@ -96,7 +96,7 @@ fn exception(code: &str) -> Option<Fix> {
         // The delete snapshot has lost the mark of the older row.
         "forward.duplicate-key" => Fix::Deletes,
         // The index' checksums fit, so what is stored in the forward block is wrong.
-        "inverted.other-value" => Fix::Forward,
+        "inverted.other-value" | "inverted.nulls" => Fix::Forward,
         // The id map has checksums, the key in the forward block has none.
         "idmap.wrong-document" => Fix::Forward,
         "file.orphan" | "file.leftover" | "segment.unfinished" => Fix::Gc,
@@ -124,6 +124,16 @@ fn structure(path: &Path) -> PathBuf {
     path.iter().take(parts).collect()
 }
 
+/// What is known of a step before it is taken.
+#[derive(Debug, Default)]
+struct Cause {
+    codes: BTreeSet<String>,
+    loss: Loss,
+    documents: Option<u64>,
+}
+
+type Wanted = BTreeMap<Target, Cause>;
+
 /// The steps for a list of findings, in the order in which they are taken, and the errors that no step mends.
 pub fn plan(
     view: &View,
@@ -131,46 +141,57 @@ pub fn plan(
     findings: &[Finding],
     only: Option<&[Fix]>,
 ) -> (Vec<Action>, Vec<Finding>) {
-    let mut wanted: BTreeMap<Target, (BTreeSet<String>, Loss, Option<u64>)> = BTreeMap::new();
+    let mut wanted = Wanted::new();
     let mut unmended = Vec::new();
     for finding in findings {
         let asked = |fix| only.map_or(fix != Fix::Upgrade, |only| only.contains(&fix));
-        let chosen = target(finding).filter(|target| asked(target.fix));
-        let Some(target) = chosen else {
+        let Some(target) = target(finding).filter(|target| asked(target.fix)) else {
             if finding.severity == Severity::Error {
                 unmended.push(finding.clone());
             }
             continue;
         };
-        let (codes, loss, documents) = wanted.entry(target).or_insert_with(|| (BTreeSet::new(), Loss::None, None));
-        codes.insert(finding.code.clone());
-        if rank(finding.loss) > rank(*loss) {
-            *loss = finding.loss;
+        for target in blocks_of(manifest, target) {
+            let cause = wanted.entry(target).or_default();
+            cause.codes.insert(finding.code.clone());
+            cause.loss = cause.loss.max(finding.loss);
+            cause.documents = cause.documents.max(finding.documents_at_risk);
         }
-        *documents = (*documents).max(finding.documents_at_risk);
     }
     subsume(&mut wanted);
     follow_up(manifest, &mut wanted);
-    let actions = wanted.into_iter().map(|(target, (codes, loss, documents))| {
-        let (does, loss) = match target.fix {
-            Fix::Segments => (of_segment(&codes).to_owned(), loss),
-            _ => describe(view, manifest, &target, loss),
-        };
+    let actions = wanted.into_iter().map(|(target, cause)| {
+        // What is made anew from rows loses nothing, whatever was wrong with it; but of an index that fits no text nobody knows which is right.
+        let made_of_rows = matches!(target.fix, Fix::Lock | Fix::ScalarIndex | Fix::FtsIndex | Fix::IdMap | Fix::Gc)
+            && !cause.codes.contains("fts.other-text");
         Action {
             fix: target.fix,
-            path: shown(&target.path),
+            path: show_path(&target.path),
             segment: target.segment,
-            findings: codes.into_iter().collect(),
-            does,
-            loss,
-            documents,
+            does: describe(view, manifest, &target, &cause.codes),
+            findings: cause.codes.into_iter().collect(),
+            loss: if made_of_rows { Loss::None } else { cause.loss },
+            documents: cause.documents,
         }
     });
     (actions.collect(), unmended)
 }
 
+/// A finding that stands at an index and concerns the rows: the forward blocks of the segment.
+fn blocks_of(manifest: &Manifest, target: Target) -> Vec<Target> {
+    if target.fix != Fix::Forward || classify(&target.path).0 == NameKind::Forward {
+        return vec![target];
+    }
+    let segments = segments_of(manifest).into_iter().filter(|segment| Some(segment.id()) == target.segment);
+    let is_forward = |block: &&BlockMeta| block.block_type == BlockType::Scalar as i32;
+    let paths = segments.flat_map(|segment| {
+        segment.meta.persisted_blocks.iter().filter(is_forward).filter_map(move |block| segment.block_path(block))
+    });
+    paths.map(|path| Target { path, ..target.clone() }).collect()
+}
+
 /// What is missing with a whole segment, or stands in one that no manifest lists, is not mended on its own.
-fn subsume(wanted: &mut BTreeMap<Target, (BTreeSet<String>, Loss, Option<u64>)>) {
+fn subsume(wanted: &mut Wanted) {
     let whole: BTreeSet<u32> =
         wanted.keys().filter(|target| target.fix == Fix::Segments).filter_map(|target| target.segment).collect();
     wanted.retain(|target, _| {
@@ -178,44 +199,26 @@ fn subsume(wanted: &mut BTreeMap<Target, (BTreeSet<String>, Loss, Option<u64>)>)
     });
 }
 
-fn of_segment(codes: &BTreeSet<String>) -> &'static str {
-    if codes.contains("segment.missing-directory") {
-        "give the segment up: its directory is gone"
-    } else if codes.contains("segment.orphan-documents") {
-        "adopt the segment if its documents are nowhere else and it fits in, set it aside otherwise"
-    } else {
-        "set the segment's directory aside: nothing lists it, and it holds nothing that others do not"
-    }
-}
-
 /// Steps that others call for: rows that are given up or corrected change what indexes and id map should say.
-fn follow_up(manifest: &Manifest, wanted: &mut BTreeMap<Target, (BTreeSet<String>, Loss, Option<u64>)>) {
-    let mut segments: BTreeSet<u32> =
+fn follow_up(manifest: &Manifest, wanted: &mut Wanted) {
+    let corrected: BTreeSet<u32> =
         wanted.keys().filter(|target| target.fix == Fix::Forward).filter_map(|target| target.segment).collect();
-    if wanted.keys().any(|target| target.fix == Fix::Vectors) {
-        // Documents without a vector may have to be given up.
-        segments.extend(wanted.keys().filter(|target| target.fix == Fix::Vectors).filter_map(|target| target.segment));
-    }
-    let because = || (BTreeSet::new(), Loss::None, None);
-    for segment in segments_of(manifest).into_iter().filter(|segment| segments.contains(&segment.id())) {
-        let forward = wanted.keys().any(|target| target.fix == Fix::Forward && target.segment == Some(segment.id()));
-        if !forward {
-            continue;
-        }
+    for segment in segments_of(manifest).into_iter().filter(|segment| corrected.contains(&segment.id())) {
         for (fix, kind) in [(Fix::ScalarIndex, BlockType::ScalarIndex), (Fix::FtsIndex, BlockType::FtsIndex)] {
             if let Some(path) = index_path(segment, kind) {
-                wanted.entry(Target { fix, path, segment: Some(segment.id()) }).or_insert_with(because);
+                wanted.entry(Target { fix, path, segment: Some(segment.id()) }).or_default();
             }
         }
     }
-    let moves = wanted.iter().any(|(target, (codes, ..))| match target.fix {
+    let changes_rows = wanted.iter().any(|(target, cause)| match target.fix {
+        // Documents without a vector may have to be given up.
         Fix::Forward | Fix::Vectors => true,
-        Fix::Segments => codes.iter().any(|code| code != "segment.orphan"),
+        Fix::Segments => cause.codes.iter().any(|code| code != "segment.orphan"),
         _ => false,
     });
-    if moves {
+    if changes_rows {
         let path = names::id_map_path(manifest.id_map_path_suffix);
-        wanted.entry(Target { fix: Fix::IdMap, path, segment: None }).or_insert_with(because);
+        wanted.entry(Target { fix: Fix::IdMap, path, segment: None }).or_default();
     }
 }
 
@@ -224,44 +227,34 @@ fn index_path(segment: SegmentRef<'_>, kind: BlockType) -> Option<PathBuf> {
     segment.meta.persisted_blocks.iter().find(is_index).and_then(|block| segment.block_path(block))
 }
 
-/// What a step does, and what it is known to lose.
-fn describe(view: &View, manifest: &Manifest, target: &Target, loss: Loss) -> (String, Loss) {
-    let rows = |segment: Option<u32>| {
-        let meta = segments_of(manifest).into_iter().find(|listed| Some(listed.id()) == segment);
-        meta.map_or(0, |segment| crate::format::manifest::row_count(segment.meta))
+/// What a step does.
+fn describe(view: &View, manifest: &Manifest, target: &Target, codes: &BTreeSet<String>) -> String {
+    let rows = |of: Option<u32>| -> u64 {
+        let listed = segments_of(manifest).into_iter().filter(|segment| of.is_none_or(|id| id == segment.id()));
+        listed.map(|segment| row_count(segment.meta)).sum()
     };
-    match target.fix {
-        Fix::Lock => ("make the file LOCK".to_owned(), Loss::None),
-        Fix::Manifest => ("publish a manifest that can be used".to_owned(), loss),
-        Fix::Segments => ("put the segment right".to_owned(), loss),
-        Fix::Forward => (
-            "write the block anew: keys and ids from the id map, values from the indexes; rows that nothing tells are given up".to_owned(),
-            loss,
-        ),
-        Fix::Deletes => (
-            "make the snapshot anew from what can be read of it, rows replaced by later ones, and the id map".to_owned(),
-            loss,
-        ),
-        Fix::Vectors => ("make the file anew from the vectors and from their other copy".to_owned(), loss),
-        Fix::ScalarIndex => (format!("build the index anew from {} rows", rows(target.segment)), Loss::None),
-        Fix::FtsIndex => (format!("build the index anew from {} rows", rows(target.segment)), Loss::None),
-        Fix::IdMap => {
-            let all: u64 = segments_of(manifest).iter().map(|segment| crate::format::manifest::row_count(segment.meta)).sum();
-            (format!("build the id map anew from {all} rows"), Loss::None)
+    let has = |code: &str| codes.contains(code);
+    let does = match target.fix {
+        Fix::Lock => "make the file LOCK",
+        Fix::Manifest => "publish a manifest that can be used",
+        Fix::Segments if has("segment.missing-directory") => "give the segment up: its directory is gone",
+        Fix::Segments if has("segment.orphan-documents") => {
+            "adopt the segment if its documents are nowhere else and it fits in, set it aside otherwise"
         }
-        Fix::Wal => ("replay every intact record and flush; the damaged log goes to the quarantine".to_owned(), loss),
-        Fix::Gc => {
-            let what = if view.exists(&target.path) { "set aside" } else { "nothing to set aside" };
-            (what.to_owned(), Loss::None)
+        Fix::Segments => "set the segment's directory aside: nothing lists it, and it holds nothing that others do not",
+        Fix::Forward => {
+            "write the block anew: keys and ids from the id map, values from the indexes; rows that nothing tells are given up"
         }
-        Fix::Upgrade => ("write the file as zvec 0.8.0 has it".to_owned(), loss),
-    }
-}
-
-fn rank(loss: Loss) -> u8 {
-    match loss {
-        Loss::None => 0,
-        Loss::Possible => 1,
-        Loss::Certain => 2,
-    }
+        Fix::Deletes => {
+            "make the snapshot anew from what can be read of it, rows replaced by later ones, and the id map"
+        }
+        Fix::Vectors => "make the file anew from the vectors and from their other copy",
+        Fix::ScalarIndex | Fix::FtsIndex => return format!("build the index anew from {} rows", rows(target.segment)),
+        Fix::IdMap => return format!("build the id map anew from {} rows", rows(None)),
+        Fix::Wal => "replay every intact record and flush; the damaged log goes to the quarantine",
+        Fix::Gc if view.exists(&target.path) => "set aside",
+        Fix::Gc => "nothing to set aside",
+        Fix::Upgrade => "write the file as zvec 0.8.0 has it",
+    };
+    does.to_owned()
 }

@@ -11,7 +11,6 @@
 
 use std::{
     collections::BTreeSet,
-    ffi::OsString,
     io,
     path::{Path, PathBuf},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -19,7 +18,10 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 
-use crate::vfs::{DirEntry, File, FileMut, FileType, LockGuard, LockMode, Metadata, Vfs, VfsMut};
+use crate::vfs::{
+    DirEntry, File, FileMut, FileType, LockGuard, LockMode, Metadata, Vfs, VfsMut, copy_file, create_dirs, free_name,
+    parent,
+};
 
 /// Name of the journal in the folder of its run.
 pub const JOURNAL: &str = "journal.jsonl";
@@ -172,7 +174,7 @@ impl JournalFs {
     /// Writes a line and makes it durable.
     fn note(&self, state: &mut State, entry: &Entry) -> io::Result<()> {
         if state.file.is_none() {
-            make_dirs(self.base.as_ref(), &state.folder)?;
+            create_dirs(self.base.as_ref(), &state.folder)?;
             let file = self.base.create_new(&state.folder.join(JOURNAL))?;
             let begin = state.begin.clone();
             state.file = Some((file, 0));
@@ -190,19 +192,11 @@ impl JournalFs {
         Ok(())
     }
 
-    /// Where what stands at `relative` is kept: its own path in the folder, or one with a number behind it.
-    fn place(&self, state: &mut State, relative: &Path) -> io::Result<PathBuf> {
-        let mut saved = relative.to_owned();
-        let mut number = 1;
-        while self.base.metadata(&state.folder.join(&saved)).is_ok() {
-            let mut name = relative.file_name().map(OsString::from).unwrap_or_default();
-            name.push(format!(".{number}"));
-            saved = relative.with_file_name(name);
-            number += 1;
-        }
-        let target = state.folder.join(&saved);
-        make_dirs(self.base.as_ref(), parent(&target))?;
-        Ok(saved)
+    /// Where what stands at `relative` is kept, within the folder: its own path, or one with a number behind it.
+    fn place(&self, state: &State, relative: &Path) -> io::Result<PathBuf> {
+        let target = free_name(self.base.as_ref(), &state.folder.join(relative));
+        create_dirs(self.base.as_ref(), parent(&target))?;
+        target.strip_prefix(&state.folder).map(Path::to_owned).map_err(io::Error::other)
     }
 
     /// Notes that something new appears.
@@ -219,7 +213,7 @@ impl JournalFs {
             return Ok(());
         }
         let saved = self.place(state, relative)?;
-        copy_file(self.base.as_ref(), &self.root.join(relative), &state.folder.join(&saved))?;
+        copy_durably(self.base.as_ref(), &self.root.join(relative), &state.folder.join(&saved))?;
         self.note(state, &Entry::Change { path: text(relative)?, saved: text(&saved)? })?;
         state.copied.insert(relative.to_owned());
         Ok(())
@@ -328,7 +322,7 @@ impl VfsMut for JournalFs {
             return self.base.remove_file(path);
         }
         self.base.metadata(path)?;
-        let saved = self.place(&mut state, &relative)?;
+        let saved = self.place(&state, &relative)?;
         let target = state.folder.join(&saved);
         self.note(&mut state, &Entry::Remove { path: text(&relative)?, saved: text(&saved)? })?;
         relocate(self.base.as_ref(), path, &target)
@@ -363,7 +357,7 @@ impl VfsMut for JournalFs {
 pub fn relocate(fs: &dyn VfsMut, from: &Path, to: &Path) -> io::Result<()> {
     match fs.rename(from, to) {
         Err(error) if error.kind() == io::ErrorKind::CrossesDevices => {
-            copy_file(fs, from, to)?;
+            copy_durably(fs, from, to)?;
             fs.remove_file(from)?;
         }
         done => done?,
@@ -373,34 +367,9 @@ pub fn relocate(fs: &dyn VfsMut, from: &Path, to: &Path) -> io::Result<()> {
 }
 
 /// Copies a file and makes the copy durable.
-pub fn copy_file(fs: &dyn VfsMut, from: &Path, to: &Path) -> io::Result<()> {
-    let source = fs.open(from)?;
-    let target = fs.create_new(to)?;
-    let mut buffer = vec![0; 1 << 20];
-    let mut offset = 0;
-    loop {
-        let read = source.read_at(offset, &mut buffer)?;
-        let Some(data) = buffer.get(..read).filter(|data| !data.is_empty()) else { break };
-        target.write_all_at(offset, data)?;
-        offset += read as u64;
-    }
-    target.sync()?;
+pub fn copy_durably(fs: &dyn VfsMut, from: &Path, to: &Path) -> io::Result<()> {
+    copy_file(fs, from, fs, to)?.sync()?;
     fs.sync_dir(parent(to))
-}
-
-/// Makes a directory and those above it, durable.
-pub fn make_dirs(fs: &dyn VfsMut, dir: &Path) -> io::Result<()> {
-    if fs.metadata(dir).is_ok_and(|found| found.file_type == FileType::Dir) {
-        return Ok(());
-    }
-    make_dirs(fs, parent(dir))?;
-    fs.create_dir(dir)?;
-    fs.sync_dir(parent(dir))
-}
-
-/// The directory above.
-pub fn parent(path: &Path) -> &Path {
-    path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
 /// A path as the journal has it: it must come back as it was.

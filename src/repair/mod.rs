@@ -18,4 +18,4 @@ pub use diagnose::fix_of;
 pub use fingerprint::fingerprint;
 pub use journal::JournalFs;
 pub use run::{Hooks, Request, Step, repair, survey, take_back};
-pub use undo::{quarantine_of, runs};
+pub use undo::runs;

@@ -4,21 +4,23 @@ use std::{
     io,
     path::{Path, PathBuf},
     sync::Arc,
-    thread,
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use roaring::RoaringTreemap;
 
 use crate::{
-    engine::{EngineError, Refusal},
+    engine::{
+        EngineError, Refusal, lock,
+        parts::{Files, free_run, quarantine_of},
+    },
     format::{
         manifest::{self, Manifest, ManifestName, Style, proto::BlockType},
         schema_file::SchemaFile,
     },
     inspect::{
-        Findings, InspectError, Tree, View, deleted::Deleted, idmap::IdMap, lock::LOCK, names, segments::live_rows,
-        segments_of, wal::Overlay,
+        Findings, InspectError, Tree, View, deleted::Deleted, idmap::IdMap, names, segments::live_rows, segments_of,
+        wal::Overlay,
     },
     report::{
         Finding, Severity,
@@ -26,7 +28,7 @@ use crate::{
         show_path,
     },
     verify::{Flow, Level, Options, verify},
-    vfs::{self, LockGuard, Vfs, VfsMut},
+    vfs::{LockGuard, Vfs, VfsMut},
 };
 
 use super::{
@@ -38,8 +40,6 @@ use super::{
     undo,
 };
 
-/// How often a held lock is tried again.
-const RETRY: Duration = Duration::from_millis(50);
 /// Mending one thing may bring another to light; more often than this nothing new comes up.
 const ROUNDS: usize = 4;
 
@@ -226,7 +226,7 @@ pub fn repair(
     })?;
     // Whether it is a collection at all is the better answer than what became of its lock.
     View::open(fs.clone(), root)?;
-    let mut lock = take_lock(fs.as_ref(), root, request.lock_timeout)?;
+    let mut lock = lock::exclusive(&Files::new(fs.clone()), root, request.lock_timeout)?;
     let reading: Arc<dyn Vfs> = fs.clone();
     let mut survey = look(&reading, root, request, hooks)?;
     if let Some(plan) = plan {
@@ -247,7 +247,7 @@ pub fn repair(
         report.clean = !report.findings.iter().any(|finding| finding.severity == Severity::Error);
         return Ok(report);
     }
-    let folder = folder(fs.as_ref(), root, request.now);
+    let folder = free_run(fs.as_ref(), &quarantine_of(root).join(request.now.to_string()));
     let journal = Arc::new(JournalFs::new(fs.clone(), root, folder.clone(), survey.plan.fingerprint.clone()));
     let worked = work(&journal, fs, root, request, survey, &mut report, &mut lock, hooks);
     if let Err(error) = worked {
@@ -277,10 +277,7 @@ fn work(
     hooks: &mut Hooks<'_>,
 ) -> Result<(), EngineError> {
     if lock.is_none() {
-        let path = root.join(LOCK);
-        journal.create_new(&path).and_then(|file| file.sync()).map_err(|error| EngineError::io(&path, error))?;
-        fs.sync_dir(root).map_err(|error| EngineError::io(root, error))?;
-        *lock = take_lock(fs.as_ref(), root, request.lock_timeout)?;
+        *lock = Some(lock::make(&Files::new(journal.clone()), root, request.lock_timeout)?);
     }
     journal.hold_lock();
     let reading: Arc<dyn Vfs> = fs.clone();
@@ -401,37 +398,6 @@ fn not_done(action: &Action, error: &EngineError) -> DoneAction {
     done
 }
 
-/// A folder for this run that is not there yet.
-fn folder(fs: &dyn Vfs, root: &Path, now: u64) -> PathBuf {
-    let mut folder = undo::quarantine_of(root).join(now.to_string());
-    while fs.metadata(&folder).is_ok() {
-        let mut name = folder.file_name().unwrap_or_default().to_owned();
-        name.push("+");
-        folder.set_file_name(name);
-    }
-    folder
-}
-
-/// Takes the collection's lock; `None` if there is no file to lock.
-fn take_lock(fs: &dyn VfsMut, root: &Path, timeout: Duration) -> Result<Option<LockGuard>, EngineError> {
-    let path = root.join(LOCK);
-    let start = Instant::now();
-    loop {
-        match fs.lock_exclusive(&path) {
-            Ok(guard) => return Ok(Some(guard)),
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                let left = timeout.saturating_sub(start.elapsed());
-                if left.is_zero() {
-                    return Err(InspectError::Locked { holders: vfs::holders(&path), path }.into());
-                }
-                thread::sleep(RETRY.min(left));
-            }
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-            Err(error) => return Err(EngineError::io(&path, error)),
-        }
-    }
-}
-
 /// Takes back the latest repair, or the one whose folder is given.
 ///
 /// # Errors
@@ -443,10 +409,10 @@ pub fn take_back(
     lock_timeout: Duration,
 ) -> Result<UndoReport, EngineError> {
     let root = &fs.canonical(root).map_err(|error| EngineError::io(root, error))?;
-    let _lock = take_lock(fs.as_ref(), root, lock_timeout)?;
+    let _lock = lock::exclusive(&Files::new(fs.clone()), root, lock_timeout)?;
     let folder = folder.or_else(|| undo::runs(fs.as_ref(), root).into_iter().next());
     let Some(folder) = folder else {
-        let message = format!("no repair in {} can be taken back", undo::quarantine_of(root).display());
+        let message = format!("no repair in {} can be taken back", quarantine_of(root).display());
         return Err(Refusal::new("repair.nothing-to-undo", message).into());
     };
     undo::undo(fs, root, &folder)

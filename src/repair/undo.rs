@@ -11,29 +11,22 @@ use std::{
 };
 
 use crate::{
-    engine::{EngineError, Refusal},
+    engine::{EngineError, Refusal, parts::quarantine_of},
     format::manifest::ManifestName,
     inspect::{View, files::named_by},
     report::{repair::UndoReport, show_path},
-    vfs::{FileType, Vfs, VfsMut, copy_tree},
+    vfs::{FileType, Vfs, VfsMut, copy_tree, create_dirs, free_name, parent},
 };
 
 use super::{
     fingerprint::fingerprint,
-    journal::{Entry, JOURNAL, copy_file, make_dirs, parent, relocate},
+    journal::{Entry, JOURNAL, copy_durably, relocate},
 };
 
 /// Name of the list of what has been undone.
 const UNDO: &str = "undo.jsonl";
 /// A journal has a line for each change of a repair.
 const MOST: u64 = 1 << 30;
-
-/// The folder of all runs of a collection.
-pub fn quarantine_of(root: &Path) -> PathBuf {
-    let mut name = root.file_name().unwrap_or_default().to_owned();
-    name.push(".quarantine");
-    root.with_file_name(name)
-}
 
 /// The runs of a collection that can be undone, the latest first.
 pub fn runs(fs: &dyn Vfs, root: &Path) -> Vec<PathBuf> {
@@ -147,13 +140,8 @@ fn step(
                 Err(error) => return Err(error),
                 Ok(FileType::Dir) if fs.list(&here)?.is_empty() => fs.remove_dir(&here)?,
                 Ok(_) => {
-                    let mut target = folder.join("undone").join(path);
-                    while fs.metadata(&target).is_ok() {
-                        let mut name = target.file_name().unwrap_or_default().to_owned();
-                        name.push("+");
-                        target.set_file_name(name);
-                    }
-                    make_dirs(fs, parent(&target))?;
+                    let target = free_name(fs, &folder.join("undone").join(path));
+                    create_dirs(fs, parent(&target))?;
                     put(fs, &here, &target)?;
                     report.taken_out += 1;
                 }
@@ -187,7 +175,7 @@ fn step(
                 Err(error) if error.kind() != ErrorKind::NotFound => return Err(error),
                 _ => {}
             }
-            copy_file(fs, &saved, &temporary)?;
+            copy_durably(fs, &saved, &temporary)?;
             fs.rename(&temporary, &here)?;
             fs.sync_dir(parent(&here))?;
             report.restored += 1;

@@ -19,11 +19,12 @@ pub enum Severity {
     Error,
 }
 
-/// Whether documents or values are lost.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+/// Whether documents or values are lost; the graver is the greater.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Loss {
     /// Nothing is lost.
+    #[default]
     None,
     /// Something may be lost; it depends on what else is there.
     Possible,

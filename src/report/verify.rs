@@ -103,14 +103,9 @@ impl VerifiedCollection {
     }
 }
 
-type Order<'a> = (std::cmp::Reverse<(Severity, u8)>, &'a str, Option<&'a str>, Option<u64>, &'a str);
+type Order<'a> = (std::cmp::Reverse<(Severity, super::Loss)>, &'a str, Option<&'a str>, Option<u64>, &'a str);
 
 fn order(finding: &Finding) -> Order<'_> {
-    let loss = match finding.loss {
-        super::Loss::None => 0,
-        super::Loss::Possible => 1,
-        super::Loss::Certain => 2,
-    };
-    let gravity = std::cmp::Reverse((finding.severity, loss));
+    let gravity = std::cmp::Reverse((finding.severity, finding.loss));
     (gravity, &finding.code, finding.path.as_deref(), finding.offset, &finding.detail)
 }

@@ -14,7 +14,7 @@ use crate::{
     },
     format::{document::WalDoc, json_value, manifest::Style, value::Value},
     inspect::documents::{Cell, Document, Fields, ParquetExport, write_document},
-    vfs::{ReplacedFile, VfsMut},
+    vfs::{ReplacedFile, VfsMut, parent},
 };
 
 use super::SalvageError;
@@ -81,10 +81,6 @@ fn with_ending(path: &Path, ending: &str) -> PathBuf {
     let mut name = path.file_name().map(OsString::from).unwrap_or_default();
     name.push(ending);
     path.with_file_name(name)
-}
-
-fn parent(path: &Path) -> &Path {
-    path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
 /// What takes documents.

@@ -2,7 +2,7 @@
 
 use std::{io, path::Path};
 
-use super::{FileType, Vfs, VfsMut};
+use super::{FileMut, FileType, Vfs, VfsMut};
 
 /// Bytes that are copied at once.
 const CHUNK: usize = 64 << 10;
@@ -28,7 +28,7 @@ fn copy_dir(source: &dyn Vfs, from: &Path, target: &dyn VfsMut, to: &Path, depth
         let (from, to) = (&entry.path, to.join(&entry.name));
         match entry.metadata.map_err(io::Error::other)?.file_type {
             FileType::Dir => copy_dir(source, from, target, &to, depth - 1)?,
-            FileType::File => copy_file(source, from, target, &to)?,
+            FileType::File => drop(copy_file(source, from, target, &to)?),
             FileType::Symlink | FileType::Other => {
                 let message = format!("{}: neither a file nor a directory", from.display());
                 return Err(io::Error::new(io::ErrorKind::InvalidInput, message));
@@ -38,7 +38,8 @@ fn copy_dir(source: &dyn Vfs, from: &Path, target: &dyn VfsMut, to: &Path, depth
     Ok(())
 }
 
-fn copy_file(source: &dyn Vfs, from: &Path, target: &dyn VfsMut, to: &Path) -> io::Result<()> {
+/// Copies a file to `to`, where nothing may stand yet; chunks of zeros as holes. What is returned is not synced.
+pub fn copy_file(source: &dyn Vfs, from: &Path, target: &dyn VfsMut, to: &Path) -> io::Result<Box<dyn FileMut>> {
     let source = source.open(from)?;
     let target = target.create_new(to)?;
     let zeros = vec![0; CHUNK];
@@ -51,7 +52,8 @@ fn copy_file(source: &dyn Vfs, from: &Path, target: &dyn VfsMut, to: &Path) -> i
         };
         let data = buffer.get(..read).unwrap_or_default();
         if data.is_empty() {
-            return target.truncate(offset);
+            target.truncate(offset)?;
+            return Ok(target);
         }
         if !zeros.starts_with(data) {
             target.write_all_at(offset, data)?;

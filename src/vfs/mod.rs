@@ -8,6 +8,7 @@
 //! [`FaultyFs`], which fails where it is told to; [`OverlayFs`], which reads a real file system and keeps all changes in memory.
 
 mod copy;
+mod dirs;
 mod faulty;
 mod lock;
 mod memory;
@@ -32,7 +33,8 @@ use std::{
     time::SystemTime,
 };
 
-pub use copy::copy_tree;
+pub use copy::{copy_file, copy_tree};
+pub use dirs::{create_dirs, free_name, parent};
 pub use faulty::{Failure, FaultyFs, Landed, Trigger};
 pub use lock::{Holder, LockGuard, LockMode, holders};
 pub use memory::MemoryFs;

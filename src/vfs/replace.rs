@@ -6,7 +6,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use super::{FileMut, VfsMut};
+use super::{FileMut, VfsMut, parent};
 
 /// Writes beside the target under a name of its own, `<target>.<process id>.tmp`, and renames over it when all is written and
 /// synced. Dropped before that, it leaves the target as it was.
@@ -35,8 +35,7 @@ impl<'a> ReplacedFile<'a> {
         }
         self.fs.rename(&self.temporary, &self.target)?;
         self.file = None;
-        let parent = self.target.parent().filter(|parent| !parent.as_os_str().is_empty());
-        self.fs.sync_dir(parent.unwrap_or(Path::new(".")))
+        self.fs.sync_dir(parent(&self.target))
     }
 }
 

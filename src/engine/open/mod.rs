@@ -17,8 +17,7 @@ use std::{
     io,
     path::{Path, PathBuf},
     sync::Arc,
-    thread,
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use roaring::RoaringTreemap;
@@ -29,9 +28,8 @@ use crate::{
         rocks::OF_A_CRASH,
     },
     inspect::{
-        self, Findings, InspectError, SegmentRef, Tree, View,
+        self, Findings, SegmentRef, Tree, View,
         deleted::Deleted,
-        lock::LOCK,
         manifests::ManifestState,
         names::{segment_dir, segment_id},
         segments, segments_of,
@@ -40,7 +38,7 @@ use crate::{
         Finding, Severity,
         engine::{Recovery, RecoveryStep},
     },
-    vfs::{self, FileType, LockGuard, Vfs, VfsMut},
+    vfs::{FileType, LockGuard, Vfs, VfsMut},
 };
 
 use super::{
@@ -49,6 +47,7 @@ use super::{
     files::Files,
     fts_index::FtsIndex,
     id_map::IdMap,
+    lock,
     options::Sync,
     quarantine::Quarantine,
     scalar_index::ScalarIndex,
@@ -58,8 +57,6 @@ use super::{
     wal::WalWriter,
 };
 
-/// How often a held lock is tried again.
-const RETRY: Duration = Duration::from_millis(50);
 const ACCEPT: &str = "`zvecctl recover --accept-loss` keeps every intact record and puts the damaged bytes aside";
 const MEND: &str = "`zvecctl verify` tells all that is wrong; nothing is written into a damaged collection";
 
@@ -218,32 +215,13 @@ impl Opener {
     fn lock(&mut self) -> Result<LockGuard, EngineError> {
         // Whether it is a collection at all is the better answer than what became of its lock.
         View::open(self.vfs(), &self.root)?;
-        let path = self.root.join(LOCK);
-        let start = Instant::now();
-        let mut made = false;
-        loop {
-            match self.files.fs().lock_exclusive(&path) {
-                Ok(guard) => {
-                    let detail =
-                        if made { "LOCK was missing and has been made; held exclusively" } else { "held exclusively" };
-                    self.step(if made { "changed" } else { "ok" }, detail);
-                    return Ok(guard);
-                }
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    let left = self.options.lock_timeout.saturating_sub(start.elapsed());
-                    if left.is_zero() {
-                        return Err(InspectError::Locked { holders: vfs::holders(&path), path }.into());
-                    }
-                    thread::sleep(RETRY.min(left));
-                }
-                Err(error) if error.kind() == io::ErrorKind::NotFound && !made => {
-                    self.files.write(&path, &[])?;
-                    self.files.sync_dir(&self.root)?;
-                    made = true;
-                }
-                Err(error) => return Err(EngineError::io(&path, error)),
-            }
-        }
+        let (lock, made) = match lock::exclusive(&self.files, &self.root, self.options.lock_timeout)? {
+            Some(lock) => (lock, false),
+            None => (lock::make(&self.files, &self.root, self.options.lock_timeout)?, true),
+        };
+        let detail = if made { "LOCK was missing and has been made; held exclusively" } else { "held exclusively" };
+        self.step(if made { "changed" } else { "ok" }, detail);
+        Ok(lock)
     }
 
     /// The latest valid manifest. Newer ones that are not valid leave the directory, or zvec would obey them.

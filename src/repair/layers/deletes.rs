@@ -21,8 +21,9 @@ use crate::{
 
 use super::{super::bench::Bench, done};
 
-/// Makes the snapshot anew. A row is deleted if the old snapshot says so, as far as it can be trusted; if another row with its key has a higher id; or if
-/// a sound id map has no document, or another one, under its key.
+/// Makes the snapshot anew. A row is deleted if the old snapshot says so, as far as it can be trusted; if another row with its key has a higher id; or,
+/// where the old snapshot is damaged, if a sound id map has no document, or another one, under its key. A snapshot that is whole is not overruled
+/// by the id map: that may be the one that has lost something.
 ///
 /// What cannot be known: a document that was deleted by filter keeps its key in the id map, so without a readable snapshot it comes back. Such
 /// documents are counted in the report where the snapshot was unreadable.
@@ -37,7 +38,7 @@ pub fn rebuild(bench: &mut Bench, action: &Action) -> Result<DoneAction, EngineE
     let kept = ids.len();
     let superseded = superseded(&view, &ids, end);
     ids |= &superseded;
-    let by_map = unmapped(&view, &ids);
+    let by_map = if whole { None } else { unmapped(&view, &ids) };
     let mapped = by_map.as_ref().map_or(0, RoaringTreemap::len);
     if let Some(by_map) = &by_map {
         ids |= by_map;
@@ -58,6 +59,11 @@ pub fn rebuild(bench: &mut Bench, action: &Action) -> Result<DoneAction, EngineE
         report
             .doubtful
             .push(format!("documents that were deleted may have come back: the snapshot is damaged, and {why}"));
+        if mapped > 0 {
+            report
+                .doubtful
+                .push(format!("{mapped} rows are taken for deleted because the id map does not have their keys"));
+        }
     }
     Ok(report)
 }

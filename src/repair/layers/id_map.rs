@@ -11,8 +11,7 @@ use super::{
     done,
 };
 
-/// Builds the id map anew in a directory of its own. Of two live rows with one key the one with the higher id counts: rows come in the order of
-/// their segments, and the delete snapshot is mended before.
+/// Builds the id map anew in a directory of its own. The delete snapshot is mended before, so that no key has two live rows.
 pub fn rebuild(bench: &mut Bench, action: &Action) -> Result<DoneAction, EngineError> {
     let old = id_map_path(bench.manifest.id_map_path_suffix);
     let suffix = bench.free_suffix("idmap.", bench.manifest.id_map_path_suffix)?;

@@ -9,6 +9,9 @@ use crate::{
 
 use super::{super::bench::Bench, done};
 
+/// Findings of a log of which nobody can tell how much it held.
+const HEADLESS: [&str; 4] = ["wal.empty", "wal.header-truncated", "wal.missing", "wal.behind"];
+
 /// Replays the log with every intact record and flushes. Returns the manifest that was published.
 pub fn replay(bench: &Bench, action: &Action) -> Result<(DoneAction, Option<String>), EngineError> {
     let options = OpenOptions { lock_timeout: Duration::ZERO, accept_loss: true, ..OpenOptions::default() };
@@ -31,10 +34,9 @@ pub fn replay(bench: &Bench, action: &Action) -> Result<(DoneAction, Option<Stri
         };
         report.doubtful.push(format!("{records} stood in the {} damaged bytes and are lost", replay.damaged_bytes));
     }
-    let headless = ["wal.empty", "wal.header-truncated"];
-    if action.findings.iter().any(|code| headless.contains(&code.as_str())) {
+    if action.findings.iter().any(|code| HEADLESS.contains(&code.as_str())) {
         report.doubtful.push(
-            "what was written since the last flush stood in the log and is lost; nothing tells how much that was"
+            "of what was written since the last flush, what the log does not have any more is lost; nothing tells what that was"
                 .to_owned(),
         );
     }

@@ -28,13 +28,11 @@ use crate::{
     },
 };
 
-use super::context::Level;
-
 /// The release whose behaviour this is.
 pub const RELEASE: &str = "0.8.0";
 
-/// Works it out. `findings` are those of a look that went through every file, at `level`; what comes up besides is added to `more`.
-pub fn outlook(view: &View, tree: &Tree, level: Level, findings: &[Finding], more: &Findings) -> Outlook {
+/// Works it out. `findings` are those of a look that went through every file; what comes up besides is added to `more`.
+pub fn outlook(view: &View, tree: &Tree, findings: &[Finding], more: &Findings) -> Outlook {
     let opened = open::open(view, tree, findings);
     let mut outlook = Outlook {
         release: RELEASE.to_owned(),
@@ -87,8 +85,7 @@ pub fn outlook(view: &View, tree: &Tree, level: Level, findings: &[Finding], mor
             .push("a full-text index lacks column families: documents of the write-ahead log would be lost".to_owned());
         return outlook;
     }
-    let all = level >= Level::Structures;
-    let unreachable = unreachable::keys(view, manifest, &id_map, &snapshot, &overlay, all, findings);
+    let unreachable = unreachable::keys(view, manifest, &id_map, &snapshot, &overlay, findings);
     let mut documents = replayed.map(|replayed| replayed.documents).unwrap_or_default();
     documents.unreachable = unreachable;
     outlook.documents = Some(documents).filter(|documents| *documents != DocumentsOutlook::default());

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use crate::{
+    engine::Schema,
     format::{
         manifest::{Manifest, Style, proto::BlockType},
         rocks::Db,
@@ -91,7 +92,8 @@ fn by_manifest(view: &View, tree: &Tree, findings: &[Finding], file: &ManifestFi
             removes,
         };
     }
-    let refusal = segments_of(manifest).into_iter().find_map(|segment| segment_fault(view, tree, findings, segment));
+    let refusal =
+        segments_of(manifest).into_iter().find_map(|segment| segment_fault(view, tree, manifest, findings, segment));
     match refusal {
         Some((message, reason)) => Opened { removes, ..Opened::refuses(message, reason) },
         None => Opened { open: OpenOutlook::Opens, message: None, reasons: Vec::new(), manifest: None, removes },
@@ -111,7 +113,13 @@ fn removed(tree: &Tree, manifest: &Manifest) -> Vec<PathBuf> {
 }
 
 /// What it says of a segment that it cannot open, and why.
-fn segment_fault(view: &View, tree: &Tree, findings: &[Finding], segment: SegmentRef<'_>) -> Option<(String, String)> {
+fn segment_fault(
+    view: &View,
+    tree: &Tree,
+    manifest: &Manifest,
+    findings: &[Finding],
+    segment: SegmentRef<'_>,
+) -> Option<(String, String)> {
     let shown = |path: &Path| show_path(&view.root().join(path));
     let dir = names::segment_dir(segment.id());
     if tree.get(&dir).is_none_or(|entry| entry.file_type != FileType::Dir) {
@@ -137,7 +145,7 @@ fn segment_fault(view: &View, tree: &Tree, findings: &[Finding], segment: Segmen
                 .or_else(|| family_fault(findings, &path, ""))
                 .map(|reason| ("Failed to open scalar indexer".to_owned(), reason)),
             Ok(BlockType::FtsIndex) => database_fault(view, tree, &path)
-                .or_else(|| fts_settings_fault(findings))
+                .or_else(|| fts_settings_fault(manifest))
                 // Without other families it opens, and finds less; without this one a sealed index does not.
                 .or_else(|| family_fault(findings, &path, "$FTS_STAT").filter(|_| !segment.writing))
                 .map(|reason| (format!("open_fts_indexers: open failed at [{}]", shown(&path)), reason)),
@@ -192,10 +200,9 @@ fn vector_fault(tree: &Tree, findings: &[Finding], path: &Path) -> Option<String
 }
 
 /// zvec makes the tokenizers when it opens an index.
-fn fts_settings_fault(findings: &[Finding]) -> Option<String> {
-    let found =
-        findings.iter().find(|finding| finding.code == "manifest.schema" && finding.detail.contains("FTS index"));
-    found.map(|finding| finding.detail.clone())
+fn fts_settings_fault(manifest: &Manifest) -> Option<String> {
+    let rule = Schema::broken_rule(manifest.schema.as_ref()?)?;
+    (rule.code == "schema.fts").then_some(rule.message)
 }
 
 fn family_fault(findings: &[Finding], path: &Path, name: &str) -> Option<String> {

@@ -1,32 +1,29 @@
 //! Documents that zvec has and does not find by their key: a damaged block of the id map reads as "key absent".
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, path::Path};
 
 use roaring::RoaringTreemap;
 
 use crate::{
     format::manifest::Manifest,
     inspect::{Findings, View, idmap::IdMap, segments_of, wal::Overlay},
-    report::{Finding, Severity, outlook::Ids, show_path},
+    report::{Finding, Severity, outlook::Ids},
 };
 
 use super::super::wounds::rows;
 
-/// The keys. Without `all`, nothing is compared where nothing is known against the id map.
+/// The keys. Nothing is compared where nothing is known against the id map: a check of level 2 has compared it with all rows.
 pub fn keys(
     view: &View,
     manifest: &Manifest,
     id_map: &IdMap,
     snapshot: &RoaringTreemap,
     overlay: &Overlay,
-    all: bool,
     findings: &[Finding],
 ) -> Ids {
-    let dir = format!("{}/", show_path(&id_map.path));
-    let damaged = findings.iter().any(|finding| {
-        finding.severity == Severity::Error && finding.path.as_deref().is_some_and(|path| path.starts_with(&dir))
-    });
-    if !damaged && !all {
+    let at_map =
+        |finding: &Finding| finding.path.as_deref().is_some_and(|path| Path::new(path).starts_with(&id_map.path));
+    if !findings.iter().any(|finding| finding.severity == Severity::Error && at_map(finding)) {
         return Ids::default();
     }
     let ignored = Findings::default();

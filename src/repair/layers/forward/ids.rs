@@ -1,7 +1,7 @@
 //! Document ids and keys of the rows of a block, from what the block says, what the id map says, and the rows around it.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap, HashSet},
     ops::Range,
 };
 
@@ -163,26 +163,27 @@ fn fill(
         None
     };
     let chosen: Vec<u64> = certain.clone().unwrap_or_else(|| {
-        let mut ids: Vec<u64> = live.iter().copied().take(rows).collect();
-        for id in all.iter().copied().chain(range.clone().take(rows.saturating_mul(2))) {
-            if ids.len() < rows && !ids.contains(&id) {
-                ids.push(id);
+        let mut ids: BTreeSet<u64> = live.iter().copied().take(rows).collect();
+        let others = all.iter().copied().chain(range.clone());
+        for id in others {
+            if ids.len() == rows {
+                break;
             }
+            ids.insert(id);
         }
-        ids.sort_unstable();
-        ids
+        ids.into_iter().collect()
     });
     if certain.is_none() {
         settled.given_up.extend(run.clone());
         let reason = "which row of a damaged block it was cannot be told";
-        let mut keys: Vec<&[u8]> = Vec::new();
+        let mut keys: HashSet<&[u8]> = HashSet::new();
         for id in &live {
             let key = known.map.get(id).cloned();
             keys.extend(known.map.get(id).map(Vec::as_slice));
             settled.lost.push(Lost { key, doc_id: Some(*id), reason });
         }
         let others = stored.iter().skip(run.start).take(rows).filter_map(|(_, key)| key.clone());
-        for key in others.filter(|key| !keys.contains(&key.as_slice()) && !known.map_sound) {
+        for key in others.filter(|key| !keys.contains(key.as_slice()) && !known.map_sound) {
             settled.lost.push(Lost { key: Some(key), doc_id: None, reason });
         }
         if !known.map_sound && settled.lost.is_empty() {
