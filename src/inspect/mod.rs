@@ -7,6 +7,7 @@ pub mod deleted;
 pub mod digest;
 pub mod documents;
 mod error;
+pub mod evidence;
 pub mod files;
 pub mod findings;
 pub mod idmap;

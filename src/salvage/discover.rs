@@ -41,8 +41,6 @@ pub(super) struct Files {
     pub quantized: BTreeMap<String, BTreeMap<u32, PathBuf>>,
     /// Write-ahead logs by block id.
     pub logs: BTreeMap<u32, PathBuf>,
-    /// Directories of scalar and full-text indexes.
-    pub indexes: BTreeSet<PathBuf>,
 }
 
 impl Files {
@@ -53,9 +51,6 @@ impl Files {
             let (kind, Some(segment)) = names::classify(&entry.path) else { continue };
             let files = segments.entry(segment).or_default();
             let Some(name) = entry.path.file_name().and_then(|name| name.to_str()) else { continue };
-            if kind == NameKind::Directory && name.ends_with(".rocksdb") {
-                files.indexes.insert(entry.path.clone());
-            }
             if entry.file_type == FileType::File {
                 files.add(&kind, name, &entry.path);
             }

@@ -12,7 +12,10 @@ use std::{
 use roaring::RoaringTreemap;
 
 use crate::{
-    format::{manifest::row_count, value::Value},
+    format::{
+        manifest::{proto::BlockType, row_count},
+        value::Value,
+    },
     inspect::{
         Findings,
         documents::{Cell, Document, Fields, Origin, SegmentReader, VectorColumn},
@@ -173,8 +176,9 @@ impl Writer<'_, '_> {
             unit.row_blocks().into_iter().map(|(path, first, _)| (path, first)).collect();
         let quiet = Findings::default();
         let quantized = fields.vectors.iter();
-        let mut quantized: Vec<_> =
-            quantized.map(|field| VectorColumn::quantized(&view, segment, field, &snapshot, &quiet)).collect();
+        let mut quantized: Vec<_> = quantized
+            .map(|field| VectorColumn::new(BlockType::VectorIndexQuantize, &view, segment, field, &snapshot, &quiet))
+            .collect();
         let mut reader = SegmentReader::open(&view, segment, &fields, &snapshot, &findings).keyless();
         reader.each(&|id| wanted.contains(id).then_some(false), &mut |document| {
             self.step()?;

@@ -73,7 +73,7 @@ pub(super) fn decide(
         from = format!("{name} and segment directories");
         part = Some((schema, whole));
     }
-    let (rebuilt, more) = rebuild(view, segments);
+    let (rebuilt, more) = rebuild(view, tree);
     assumed.extend(more);
     let mut schema = rebuilt.to_manifest();
     if let Some((part, whole)) = part {

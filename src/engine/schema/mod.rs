@@ -14,7 +14,7 @@ use std::collections::HashMap;
 
 use crate::format::{
     FormatError,
-    forward::{ColumnType, ScalarType as ColumnScalar},
+    forward::ColumnType,
     manifest::proto::{CollectionSchema, DataType, FieldSchema},
     proxima::write::ColumnPlan,
     schema_file::{ScalarField, ScalarIndex, ScalarType, SchemaFile, VectorField},
@@ -79,7 +79,7 @@ impl Field {
             name: field.name,
             data_type: field.data_type.to_proto(),
             nullable: field.nullable,
-            kind: FieldKind::Scalar { column_type: column_type(field.data_type), index: field.index },
+            kind: FieldKind::Scalar { column_type: field.data_type.into(), index: field.index },
         }
     }
 
@@ -245,30 +245,4 @@ fn load_field(field: &FieldSchema) -> Result<Field, Refusal> {
     scalar.or_else(|| vectors.pop().map(Field::of_vector)).ok_or_else(|| {
         Refusal::new("schema.field-type", format!("field {:?} is neither a scalar nor a vector", field.name))
     })
-}
-
-fn column_type(data_type: ScalarType) -> ColumnType {
-    use ColumnScalar as C;
-    use ScalarType as S;
-    let (scalar, array) = match data_type {
-        S::Binary => (C::Binary, false),
-        S::String => (C::String, false),
-        S::Bool => (C::Bool, false),
-        S::Int32 => (C::I32, false),
-        S::Int64 => (C::I64, false),
-        S::Uint32 => (C::U32, false),
-        S::Uint64 => (C::U64, false),
-        S::Float => (C::F32, false),
-        S::Double => (C::F64, false),
-        S::ArrayBinary => (C::Binary, true),
-        S::ArrayString => (C::String, true),
-        S::ArrayBool => (C::Bool, true),
-        S::ArrayInt32 => (C::I32, true),
-        S::ArrayInt64 => (C::I64, true),
-        S::ArrayUint32 => (C::U32, true),
-        S::ArrayUint64 => (C::U64, true),
-        S::ArrayFloat => (C::F32, true),
-        S::ArrayDouble => (C::F64, true),
-    };
-    ColumnType { scalar, array }
 }

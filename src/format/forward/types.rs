@@ -59,12 +59,43 @@ impl fmt::Display for ColumnType {
 }
 
 impl ColumnType {
+    /// The type of a value, STRING for BINARY, which it cannot be told from; none for null and what only vectors are.
+    pub fn of(value: &Value) -> Option<Self> {
+        let (scalar, array) = match value {
+            Value::Bool(_) => (ScalarType::Bool, false),
+            Value::I32(_) => (ScalarType::I32, false),
+            Value::U32(_) => (ScalarType::U32, false),
+            Value::I64(_) => (ScalarType::I64, false),
+            Value::U64(_) => (ScalarType::U64, false),
+            Value::F32(_) => (ScalarType::F32, false),
+            Value::F64(_) => (ScalarType::F64, false),
+            Value::Bytes(_) => (ScalarType::String, false),
+            Value::Bools(_) => (ScalarType::Bool, true),
+            Value::I32s(_) => (ScalarType::I32, true),
+            Value::U32s(_) => (ScalarType::U32, true),
+            Value::I64s(_) => (ScalarType::I64, true),
+            Value::U64s(_) => (ScalarType::U64, true),
+            Value::F32s(_) => (ScalarType::F32, true),
+            Value::F64s(_) => (ScalarType::F64, true),
+            Value::ByteStrings(_) => (ScalarType::String, true),
+            Value::Null
+            | Value::I8s(_)
+            | Value::I16s(_)
+            | Value::F16s(_)
+            | Value::SparseF32(_)
+            | Value::SparseF16(_) => {
+                return None;
+            }
+        };
+        Some(ColumnType { scalar, array })
+    }
+
     /// Whether a column of this type can hold `value`; null is no question of the type. STRINGs must be UTF-8.
     ///
     /// # Errors
     /// What is wrong, in words.
     pub fn check(self, value: &Value) -> Result<(), String> {
-        let Some(found) = type_of(value) else {
+        let Some(found) = Self::of(value) else {
             return match value {
                 Value::Null => Ok(()),
                 _ => Err(format!("a vector for a column of type {self}")),
@@ -85,30 +116,4 @@ impl ColumnType {
         }
         Ok(())
     }
-}
-
-/// The type of a value, STRING for BINARY, which it cannot be told from; none for null and what only vectors are.
-fn type_of(value: &Value) -> Option<ColumnType> {
-    let (scalar, array) = match value {
-        Value::Bool(_) => (ScalarType::Bool, false),
-        Value::I32(_) => (ScalarType::I32, false),
-        Value::U32(_) => (ScalarType::U32, false),
-        Value::I64(_) => (ScalarType::I64, false),
-        Value::U64(_) => (ScalarType::U64, false),
-        Value::F32(_) => (ScalarType::F32, false),
-        Value::F64(_) => (ScalarType::F64, false),
-        Value::Bytes(_) => (ScalarType::String, false),
-        Value::Bools(_) => (ScalarType::Bool, true),
-        Value::I32s(_) => (ScalarType::I32, true),
-        Value::U32s(_) => (ScalarType::U32, true),
-        Value::I64s(_) => (ScalarType::I64, true),
-        Value::U64s(_) => (ScalarType::U64, true),
-        Value::F32s(_) => (ScalarType::F32, true),
-        Value::F64s(_) => (ScalarType::F64, true),
-        Value::ByteStrings(_) => (ScalarType::String, true),
-        Value::Null | Value::I8s(_) | Value::I16s(_) | Value::F16s(_) | Value::SparseF32(_) | Value::SparseF16(_) => {
-            return None;
-        }
-    };
-    Some(ColumnType { scalar, array })
 }

@@ -9,6 +9,7 @@
 //!  "vectors": [{"name": "dense", "data_type": "VECTOR_FP32", "dimension": 128, "index": {"type": "HNSW", "metric": "COSINE"}}]}
 //! ```
 
+mod columns;
 mod convert;
 
 use schemars::JsonSchema;

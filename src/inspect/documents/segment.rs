@@ -7,7 +7,7 @@ use roaring::RoaringTreemap;
 use crate::{
     format::{
         forward::{DOC_ID_COLUMN, UID_COLUMN},
-        manifest::proto::BlockMeta,
+        manifest::proto::{BlockMeta, BlockType},
     },
     report::{Finding, Loss},
 };
@@ -51,7 +51,7 @@ impl<'a> SegmentReader<'a> {
         snapshot: &'a RoaringTreemap,
         findings: &Findings,
     ) -> Self {
-        let column = |field| VectorColumn::new(view, segment, field, snapshot, findings);
+        let column = |field| VectorColumn::new(BlockType::VectorIndex, view, segment, field, snapshot, findings);
         let vectors = fields.vectors.iter().map(column).collect();
         Self {
             view,

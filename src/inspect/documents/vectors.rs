@@ -79,39 +79,17 @@ impl Shift {
 }
 
 impl<'a> VectorColumn<'a> {
-    /// The column `field` of a segment, as its full-precision blocks hold it; `snapshot` are the ids of the delete snapshot. Nothing is
-    /// opened yet.
+    /// The column `field` of a segment, as its blocks of one kind hold it: [`BlockType::VectorIndex`] in full, [`BlockType::VectorIndexQuantize`]
+    /// approximately, for where the full vectors are lost. `snapshot` are the ids of the delete snapshot. Nothing is opened yet.
     pub fn new(
+        kind: BlockType,
         view: &'a View,
         segment: SegmentRef<'a>,
         field: &'a Field,
         snapshot: &'a RoaringTreemap,
         findings: &Findings,
     ) -> Self {
-        Self::of_type(BlockType::VectorIndex, view, segment, field, snapshot, findings)
-    }
-
-    /// The same column as its quantised blocks hold it: approximations, for where the full vectors are lost.
-    pub fn quantized(
-        view: &'a View,
-        segment: SegmentRef<'a>,
-        field: &'a Field,
-        snapshot: &'a RoaringTreemap,
-        findings: &Findings,
-    ) -> Self {
-        Self::of_type(BlockType::VectorIndexQuantize, view, segment, field, snapshot, findings)
-    }
-
-    fn of_type(
-        block_type: BlockType,
-        view: &'a View,
-        segment: SegmentRef<'a>,
-        field: &'a Field,
-        snapshot: &'a RoaringTreemap,
-        findings: &Findings,
-    ) -> Self {
-        let wanted =
-            |block: &&BlockMeta| block.block_type == block_type as i32 && block.columns.first() == Some(&field.name);
+        let wanted = |block: &&BlockMeta| block.block_type == kind as i32 && block.columns.first() == Some(&field.name);
         let mut listed: Vec<&BlockMeta> = segment.meta.persisted_blocks.iter().filter(wanted).collect();
         let rows = |blocks: &[&BlockMeta]| blocks.iter().map(|block| u64::from(block.doc_count)).sum::<u64>();
         let expected = row_count(segment.meta);

@@ -2,16 +2,20 @@
 
 pub mod deletes;
 pub mod forward;
-pub mod fts_index;
 pub mod gc;
 pub mod id_map;
+pub mod index;
 pub mod manifest;
-pub mod scalar_index;
 pub mod segments;
 pub mod vectors;
 pub mod wal;
 
-use crate::report::repair::{Action, DoneAction};
+use crate::report::repair::{Action, DoneAction, LostDocument};
+
+/// Documents that are named in a sentence.
+pub const NAMED: usize = 20;
+/// Lost documents that a report lists; further ones are counted.
+const LISTED: usize = 1000;
 
 /// What a step did, nothing lost.
 pub fn done(action: &Action, detail: impl Into<String>) -> DoneAction {
@@ -25,4 +29,21 @@ pub fn done(action: &Action, detail: impl Into<String>) -> DoneAction {
         lost_unlisted: 0,
         doubtful: Vec::new(),
     }
+}
+
+/// Adds a document that is lost.
+pub fn lose(report: &mut DoneAction, lost: LostDocument) {
+    if report.lost.len() < LISTED {
+        report.lost.push(lost);
+    } else {
+        report.lost_unlisted += 1;
+    }
+}
+
+/// The first names of a list, and how many more there are.
+pub fn in_words<T>(list: &[T], name: impl Fn(&T) -> String) -> String {
+    let named: Vec<String> = list.iter().take(NAMED).map(name).collect();
+    let more = list.len().saturating_sub(named.len());
+    let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+    format!("{}{more}", named.join(", "))
 }

@@ -14,6 +14,7 @@ use crate::{
     inspect::{
         Findings, Tree, View,
         documents::BlockReader,
+        evidence::{Found, look, segment_ids},
         first_id,
         idmap::{IdMap, Mapped},
         names::{segment_dir, wal_path},
@@ -24,12 +25,9 @@ use crate::{
 
 use super::{
     super::bench::Bench,
-    done, fts_index,
-    manifest::{Built, Found, build, look, make_writing_segment, writing_block},
+    done, index, lose,
+    manifest::{Built, build, make_writing_segment, writing_block},
 };
-
-/// Most documents that a report lists.
-const MOST_LISTED: usize = 1000;
 
 /// Puts one segment right.
 pub fn mend(bench: &mut Bench, action: &Action) -> Result<DoneAction, EngineError> {
@@ -90,7 +88,7 @@ fn give_up(bench: &mut Bench, action: &Action, meta: &SegmentMeta) -> Result<Don
         report.doubtful.push(format!(
             "segment {id} was the one that was written: documents that were not flushed yet are lost with its log, and nothing tells which"
         ));
-        let on_disk = super::manifest::segment_ids(&Tree::walk(view.vfs().as_ref(), view.root()));
+        let on_disk = segment_ids(&Tree::walk(view.vfs().as_ref(), view.root()));
         let free = on_disk.last().map_or(0, |last| last.saturating_add(1)).max(bench.manifest.next_segment_id);
         bench.manifest.writing_segment_meta = None;
         make_writing_segment(bench, free, next)?;
@@ -238,7 +236,7 @@ fn adopt(
             block.min_doc_id = next;
         }
         if !found.fts_indexes.is_empty() || !found.texts.is_empty() {
-            fts_index::rebuild(bench, action)?;
+            index::full_text(bench, action)?;
         }
         report.detail = format!("adopted, with {live} documents");
         each_record(view, found, &mut |key| {
@@ -303,10 +301,6 @@ fn each_record(view: &View, found: &Found, each: &mut dyn FnMut(Vec<u8>)) {
 }
 
 fn list(report: &mut DoneAction, key: Option<&[u8]>, doc_id: Option<u64>, reason: &str) {
-    if report.lost.len() >= MOST_LISTED {
-        report.lost_unlisted += 1;
-        return;
-    }
     let id = key.map(|key| String::from_utf8_lossy(key).into_owned());
-    report.lost.push(LostDocument { id, doc_id, reason: reason.to_owned() });
+    lose(report, LostDocument { id, doc_id, reason: reason.to_owned() });
 }

@@ -10,12 +10,11 @@ use crate::report::{
     show_path,
 };
 
-use super::{super::done, Job, ids::Settled};
-
-/// Documents that are named in a sentence.
-const NAMED: usize = 20;
-/// Documents that are listed as lost.
-const LISTED: usize = 1000;
+use super::{
+    super::{done, in_words, lose},
+    Job,
+    ids::Settled,
+};
 
 /// Where a value comes from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -91,12 +90,7 @@ impl Telling {
             Some(key) => String::from_utf8_lossy(key).into_owned(),
             None => settled.ids.get(row).map_or_else(|| format!("row {row}"), |id| format!("document {id}")),
         };
-        let list = |rows: &[usize]| {
-            let named: Vec<String> = rows.iter().take(NAMED).map(|row| name(*row)).collect();
-            let more = rows.len().saturating_sub(named.len());
-            let more = if more > 0 { format!(" and {more} more") } else { String::new() };
-            format!("{}{more}", named.join(", "))
-        };
+        let list = |rows: &[usize]| in_words(rows, |row| name(*row));
         let mut parts = vec![format!("{} rows written anew as {}", self.rows, show_path(path))];
         if self.rows != self.listed {
             parts.push(format!("the manifest said {}", self.listed));
@@ -145,12 +139,9 @@ impl Telling {
             let id = settled.keys.get(*row).map(|key| String::from_utf8_lossy(key).into_owned());
             LostDocument { id, doc_id: Some(*doc_id), reason: format!("its value of field {field} cannot be read") }
         });
-        let mut lost: Vec<LostDocument> = unknown.chain(unreadable).collect();
         let mut report = done(action, parts.join(", "));
         report.documents = Some(u64::from(self.rows).saturating_sub(self.given_up.len() as u64));
-        report.lost_unlisted = lost.len().saturating_sub(LISTED) as u64;
-        lost.truncate(LISTED);
-        report.lost = lost;
+        unknown.chain(unreadable).for_each(|lost| lose(&mut report, lost));
         report.doubtful = doubtful;
         report
     }

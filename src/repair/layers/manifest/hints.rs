@@ -9,6 +9,7 @@ use crate::{
     },
     inspect::{
         Tree, View,
+        evidence::{self, Found},
         files::named_by,
         manifests::{self, ManifestState},
         segments_of,
@@ -16,11 +17,7 @@ use crate::{
     vfs::FileType,
 };
 
-use super::{
-    super::super::undo::runs,
-    found::{self, Found},
-    schema::Hint,
-};
+use super::{super::super::undo::runs, schema::Hint};
 
 /// A copy of a manifest.
 pub struct Copy {
@@ -95,16 +92,16 @@ pub fn is_exact(view: &View, tree: &Tree, manifest: &Manifest) -> bool {
     let newer = tree.entries.iter().filter_map(|entry| entry.path.to_str()?.strip_prefix("del.")?.parse::<u32>().ok());
     let newest = newer.max().is_none_or(|suffix| suffix <= manifest.delete_snapshot_path_suffix);
     let listed: Vec<u32> = segments_of(manifest).iter().map(|segment| segment.id()).collect();
-    let ids = found::segment_ids(tree);
-    let alone = ids.iter().filter(|id| !listed.contains(id)).all(|id| found::look(view, tree, *id).is_empty());
+    let ids = evidence::segment_ids(tree);
+    let alone = ids.iter().filter(|id| !listed.contains(id)).all(|id| evidence::look(view, tree, *id).is_empty());
     newest && alone && is_of_files(view, tree, manifest)
 }
 
 /// Whether a segment directory, listed or not, holds rows that a manifest does not name and that come back from no log.
 pub fn has_more(view: &View, tree: &Tree, manifest: &Manifest) -> bool {
     let segments = segments_of(manifest);
-    found::segment_ids(tree).into_iter().any(|id| {
-        let found: Found = found::look(view, tree, id);
+    evidence::segment_ids(tree).into_iter().any(|id| {
+        let found: Found = evidence::look(view, tree, id);
         let Some(listed) = segments.iter().find(|segment| segment.id() == id) else { return false };
         let named = |block: u32| {
             listed.meta.persisted_blocks.iter().any(|known| known.block_id == block && is_row_block(known))

@@ -8,15 +8,11 @@
 //! | an unpublished or quarantined copy that names just the files that are there | it |
 //! | else | a manifest from the files; what these do not tell comes from `--schema`, from copies, from what a damaged one still says, or is assumed |
 
-mod found;
 mod hints;
 mod rebuild;
-mod records;
 mod rules;
 mod schema;
 mod segment;
-mod texts;
-mod vector;
 
 use crate::{
     engine::{EngineError, Refusal, Schema, parts::WritingSegment},
@@ -33,7 +29,6 @@ use super::{
     done,
 };
 
-pub use found::{Found, look, segment_ids};
 pub use rebuild::open_block;
 pub use segment::{Built, build, writing_block};
 

@@ -17,6 +17,7 @@ use crate::{
     inspect::{
         Findings, Tree, View,
         deleted::Deleted,
+        evidence::{self, Found},
         idmap::{DatabaseDir, IdMap},
         names,
     },
@@ -24,7 +25,6 @@ use crate::{
 };
 
 use super::{
-    found::{self, Found},
     schema::{Evidence, Hint, merge},
     segment::{self, Built, is_vector},
 };
@@ -41,7 +41,8 @@ pub struct Rebuilt {
 
 /// Makes a manifest; `None` if neither files nor hints tell a single field.
 pub fn rebuild(view: &View, tree: &Tree, hints: &[Hint], copies: &[Manifest]) -> Option<Rebuilt> {
-    let segments: Vec<Found> = found::segment_ids(tree).into_iter().map(|id| found::look(view, tree, id)).collect();
+    let segments: Vec<Found> =
+        evidence::segment_ids(tree).into_iter().map(|id| evidence::look(view, tree, id)).collect();
     let evidence = Evidence::read(view, &segments);
     let fallback = view.root().file_name().and_then(|name| name.to_str()).unwrap_or("collection");
     let merged = merge(&evidence, hints, fallback);

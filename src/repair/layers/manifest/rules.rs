@@ -12,13 +12,13 @@ use crate::{
     },
     inspect::{
         Tree, View,
+        evidence::{self, Found},
         names::{block_path, delete_snapshot_path, id_map_path, segment_dir, wal_path},
         segments_of, wal,
     },
 };
 
 use super::{
-    found::{self, Found},
     rebuild::{self, open_block},
     schema::{self, Evidence},
     segment,
@@ -36,7 +36,7 @@ pub struct Mended {
 pub fn mend(view: &View, tree: &Tree, before: &Manifest) -> Option<Mended> {
     let mut new = before.clone();
     let mut notes = Vec::new();
-    let on_disk = found::segment_ids(tree);
+    let on_disk = evidence::segment_ids(tree);
     enable_mmap(tree, &mut new, &mut notes);
     segment_ids(tree, &on_disk, &mut new, &mut notes);
     suffixes(view, tree, &mut new, &mut notes);
@@ -44,7 +44,7 @@ pub fn mend(view: &View, tree: &Tree, before: &Manifest) -> Option<Mended> {
     stale_blocks(tree, &mut new, &mut notes);
     let listed: BTreeSet<u32> = segments_of(&new).iter().map(|segment| segment.id()).collect();
     let segments: Vec<Found> =
-        on_disk.iter().filter(|id| listed.contains(id)).map(|id| found::look(view, tree, *id)).collect();
+        on_disk.iter().filter(|id| listed.contains(id)).map(|id| evidence::look(view, tree, *id)).collect();
     if let Some(written) = &new.schema {
         let (mut corrected, changes) = schema::correct(&Evidence::of(&segments), written);
         if changes.is_empty() {

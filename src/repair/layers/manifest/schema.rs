@@ -5,17 +5,17 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::format::{
     forward::{ColumnType, ScalarType as Stored},
     manifest::proto::{
-        CollectionSchema, DataType, FieldSchema, FtsIndexParams, IndexParams, InvertIndexParams, index_params::Params,
+        CollectionSchema, FieldSchema, FtsIndexParams, IndexParams, InvertIndexParams, index_params::Params,
     },
     proxima::IndexKind,
-    schema_file::{SchemaFile, VectorField},
+    schema_file::{ScalarType, SchemaFile, VectorField},
 };
-use crate::inspect::View;
-
-use super::{
-    found::{self, Found, Inverted, Vectors},
-    records, texts,
-    vector::{self, Told},
+use crate::inspect::{
+    View,
+    evidence::{
+        Found, Inverted, Vectors, lacks_vectors, records, texts,
+        vector::{self, Told},
+    },
 };
 
 /// Documents after which a segment is sealed, if nothing tells.
@@ -73,7 +73,7 @@ impl Evidence {
             }
         }
         for told in &mut evidence.vectors {
-            told.field.nullable = segments.iter().any(|found| found::lacks_vectors(view, found, &told.field.name));
+            told.field.nullable = segments.iter().any(|found| lacks_vectors(view, found, &told.field.name));
         }
         evidence
     }
@@ -153,7 +153,7 @@ impl Evidence {
     fn corrected(&self, field: &FieldSchema) -> Option<FieldSchema> {
         let mut new = field.clone();
         if let Some((_, column_type, nullable)) = self.scalar(&field.name) {
-            let stored = data_type(*column_type) as i32;
+            let stored = ScalarType::from(*column_type).to_proto() as i32;
             new.nullable |= nullable;
             if field.data_type != stored && (field.data_type ^ stored).count_ones() == 1 {
                 new.data_type = stored;
@@ -373,7 +373,7 @@ fn field_of(
     let (column_type, nullable) = evidence
         .scalar(name)
         .map_or((ColumnType { scalar: Stored::String, array: false }, true), |(_, kind, null)| (*kind, *null));
-    let data_type = data_type(column_type) as i32;
+    let data_type = ScalarType::from(column_type).to_proto() as i32;
     let hint = hint.filter(|field| {
         let same = field.data_type == data_type;
         if !same {
@@ -401,30 +401,6 @@ fn proto_of(field: &VectorField) -> FieldSchema {
         vectors: vec![field.clone()],
     };
     file.to_manifest().fields.into_iter().next().unwrap_or_default()
-}
-
-fn data_type(column: ColumnType) -> DataType {
-    use DataType as T;
-    match (column.scalar, column.array) {
-        (Stored::Bool, false) => T::Bool,
-        (Stored::I32, false) => T::Int32,
-        (Stored::U32, false) => T::Uint32,
-        (Stored::I64, false) => T::Int64,
-        (Stored::U64, false) => T::Uint64,
-        (Stored::F32, false) => T::Float,
-        (Stored::F64, false) => T::Double,
-        (Stored::String, false) => T::String,
-        (Stored::Binary, false) => T::Binary,
-        (Stored::Bool, true) => T::ArrayBool,
-        (Stored::I32, true) => T::ArrayInt32,
-        (Stored::U32, true) => T::ArrayUint32,
-        (Stored::I64, true) => T::ArrayInt64,
-        (Stored::U64, true) => T::ArrayUint64,
-        (Stored::F32, true) => T::ArrayFloat,
-        (Stored::F64, true) => T::ArrayDouble,
-        (Stored::String, true) => T::ArrayString,
-        (Stored::Binary, true) => T::ArrayBinary,
-    }
 }
 
 fn is_name(name: &str) -> bool {

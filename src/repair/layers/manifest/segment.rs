@@ -4,18 +4,19 @@ use std::collections::BTreeSet;
 
 use roaring::RoaringTreemap;
 
-use crate::format::{
-    forward::{DOC_ID_COLUMN, UID_COLUMN},
-    manifest::proto::{
-        BlockMeta, BlockType, CollectionSchema, DataType, FieldSchema, SegmentMeta, index_params::Params,
+use crate::{
+    format::{
+        forward::{DOC_ID_COLUMN, UID_COLUMN},
+        manifest::proto::{
+            BlockMeta, BlockType, CollectionSchema, DataType, FieldSchema, SegmentMeta, index_params::Params,
+        },
+        proxima::IndexKind,
+        schema_file::SchemaFile,
     },
-    proxima::IndexKind,
-    schema_file::SchemaFile,
-};
-
-use super::{
-    found::{Forward, Found, Vectors},
-    vector,
+    inspect::{
+        documents,
+        evidence::{Forward, Found, Vectors, vector},
+    },
 };
 
 /// A segment's entry.
@@ -30,7 +31,7 @@ pub struct Built {
 
 /// Whether a field is a vector.
 pub fn is_vector(field: &FieldSchema) -> bool {
-    (DataType::VectorBinary32 as i32..=DataType::SparseVectorFp32 as i32).contains(&field.data_type)
+    DataType::try_from(field.data_type).is_ok_and(documents::is_vector)
 }
 
 /// Builds the entry of a segment. Where files compete, those that `before` names are taken, then the sound ones, then the newer ones.

@@ -96,7 +96,7 @@ pub fn rebuild(bench: &mut Bench, action: &Action) -> Result<DoneAction, EngineE
         cosine = !job.quantised && plan.meta.metric() == "Cosine";
         let segment = segment_of(bench, &job).ok_or_else(|| impossible(&job, "the segment is gone"))?;
         let findings = Findings::default();
-        let shifts = VectorColumn::new(&view, segment, field, &snapshot, &findings);
+        let shifts = VectorColumn::new(BlockType::VectorIndex, &view, segment, field, &snapshot, &findings);
         let mut sources = Copies {
             full: copies(&view, segment, &job.column, BlockType::VectorIndex, &shifts),
             quantised: copies(&view, segment, &job.column, BlockType::VectorIndexQuantize, &shifts),

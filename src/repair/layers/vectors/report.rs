@@ -11,14 +11,9 @@ use crate::report::{
 };
 
 use super::{
-    super::done,
+    super::{NAMED, done, in_words, lose},
     copies::{Picked, Quality},
 };
-
-/// Documents that are named in a sentence.
-const NAMED: usize = 20;
-/// Documents that are listed as lost.
-const LISTED: usize = 1000;
 
 /// Document id and key of rows of a segment, as far as they can be read.
 pub type Names = BTreeMap<u64, (Option<u64>, Option<String>)>;
@@ -85,10 +80,7 @@ impl Telling {
             Some((Some(id), None)) => format!("document {id}"),
             _ => format!("row {row} of the segment"),
         };
-        let named: Vec<String> = rows.iter().take(NAMED).map(name).collect();
-        let more = rows.len().saturating_sub(named.len());
-        let more = if more > 0 { format!(" and {more} more") } else { String::new() };
-        format!("{}{more}", named.join(", "))
+        in_words(rows, name)
     }
 
     /// The report; `unsure`: a checksum of the old file did not fit.
@@ -136,16 +128,11 @@ impl Telling {
         doubtful.extend(self.notes.iter().cloned());
         let mut report = done(action, detail);
         report.documents = Some(self.rows.saturating_sub(self.lost.len() as u64));
-        report.lost = self
-            .lost
-            .iter()
-            .take(LISTED)
-            .map(|row| {
-                let (doc_id, id) = self.names.get(row).cloned().unwrap_or_default();
-                LostDocument { id, doc_id, reason: "its vector cannot be read, and there is no other copy".to_owned() }
-            })
-            .collect();
-        report.lost_unlisted = self.lost.len().saturating_sub(LISTED) as u64;
+        for row in &self.lost {
+            let (doc_id, id) = self.names.get(row).cloned().unwrap_or_default();
+            let reason = "its vector cannot be read, and there is no other copy".to_owned();
+            lose(&mut report, LostDocument { id, doc_id, reason });
+        }
         report.doubtful = doubtful;
         report
     }

@@ -1,17 +1,17 @@
 //! How the texts of a column were cut into terms: no file says it, but its index holds the terms.
 
-use crate::{
-    format::{
-        forward::value_at,
-        fts::{Family, RowKey, tokenize::Tokenizer},
-        manifest::proto::{BlockMeta, BlockType, FtsIndexParams},
-        rocks::{Db, Lookup},
-        value::Value,
-    },
-    inspect::{Findings, View, documents::BlockReader, idmap::DatabaseDir, names::block_path},
+use crate::format::{
+    forward::value_at,
+    fts::{Family, RowKey, tokenize::Tokenizer},
+    manifest::proto::{BlockMeta, BlockType, FtsIndexParams},
+    rocks::{Db, Lookup},
+    value::Value,
 };
 
-use super::found::Found;
+use super::{
+    super::{Findings, View, documents::BlockReader, idmap::DatabaseDir, names::block_path},
+    found::Found,
+};
 
 /// Texts that are compared.
 const TEXTS: usize = 300;

@@ -39,7 +39,6 @@ pub fn tell(name: &str, files: &[&Vectors]) -> Option<Told> {
         facts(false).chain(facts(true)).find(|facts| !matches!(facts.kind, IndexKind::Flat | IndexKind::FlatSparse));
     let rotated = facts(true).any(|facts| facts.rotated);
     let quantize = codes.map_or(Quantize::Undefined, quantise);
-    let byte = full.is_some_and(|facts| facts.codec == Some(Codec::Byte));
     let parts = Parts {
         metric: metric(any).unwrap_or_else(|| {
             assumed.push(format!("field {name}: metric IP"));
@@ -47,7 +46,11 @@ pub fn tell(name: &str, files: &[&Vectors]) -> Option<Told> {
         }),
         quantize,
         quantizer_param: QuantizerParam { enable_rotate: rotated },
-        flat_data_type: if byte { VectorType::VectorUint8 } else { VectorType::VectorFp32 },
+        flat_data_type: match full.and_then(|facts| facts.codec) {
+            Some(Codec::Byte) => VectorType::VectorUint8,
+            Some(Codec::Half) => VectorType::VectorFp16,
+            _ => VectorType::VectorFp32,
+        },
     };
     let index = match built {
         Some(facts) => index(name, facts, &parts, &mut assumed),
@@ -122,8 +125,21 @@ struct Parts {
 
 impl Parts {
     fn flat(&self) -> VectorIndex {
-        let Self { metric, quantize, quantizer_param, .. } = *self;
-        VectorIndex::Flat { metric, quantize, quantizer_param, use_contiguous_memory: false }
+        let Self { metric, quantize, quantizer_param, flat_data_type } = *self;
+        if flat_data_type == VectorType::VectorFp32 {
+            return VectorIndex::Flat { metric, quantize, quantizer_param, use_contiguous_memory: false };
+        }
+        // Only HNSW and VAMANA may keep the vectors of a flat file as halves or bytes: one of them is still to be built.
+        VectorIndex::Hnsw {
+            metric,
+            quantize,
+            quantizer_param,
+            m: 50,
+            ef_construction: 500,
+            use_contiguous_memory: false,
+            use_flat_contiguous_memory: false,
+            flat_data_type,
+        }
     }
 }
 

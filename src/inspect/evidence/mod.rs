@@ -1,0 +1,15 @@
+//! What the files of segment directories say of themselves, whatever a manifest says: for those who have none that can be trusted.
+//!
+//! | module | job |
+//! |---|---|
+//! | [`found`] | the files of a directory and what their headers tell: columns, rows, document ids, column families, kinds of vector files |
+//! | [`vector`] | a vector field, from what its files tell |
+//! | [`texts`] | how the texts of a column were cut, by trying settings on its index |
+//! | [`records`] | columns of documents that are in a log alone |
+
+mod found;
+pub mod records;
+pub mod texts;
+pub mod vector;
+
+pub use found::{Forward, Found, Inverted, VectorFacts, Vectors, lacks_vectors, look, segment_ids};
