@@ -83,6 +83,18 @@ impl Bed {
         }
     }
 
+    /// Files that are not as they were set, byte by byte, missing ones and new ones included.
+    pub fn differ(&self) -> BTreeSet<PathBuf> {
+        let (changed, found) = self.compare();
+        let path = self.path();
+        let same = |name: &PathBuf| {
+            let held = self.held.get(name);
+            held.is_some_and(|held| fs::read(path.join(name)).is_ok_and(|content| content == **held))
+        };
+        let missing = self.held.keys().filter(|name| !found.contains(*name)).cloned();
+        found.iter().filter(|name| changed.contains(*name) && !same(name)).cloned().chain(missing).collect()
+    }
+
     /// Files and directories that are not as they were set: changed, removed, new.
     pub fn changed(&self) -> BTreeSet<PathBuf> {
         self.compare().0

@@ -13,6 +13,9 @@ pub enum Effect {
     Puts,
     /// The first two keys are gone when it succeeds; all other documents stay as they are.
     Removes,
+    /// What `repair --undo` takes back, bit for bit. Which documents come out is the business of `tests/repair`: damage that is mended shows
+    /// others than before.
+    Mends,
 }
 
 /// One command line. Words in capitals stand for paths and keys, see [`Words`].
@@ -30,6 +33,9 @@ const fn looks(line: &'static str) -> Command {
 const fn writes(line: &'static str, effect: Effect) -> Command {
     Command { line, effect }
 }
+
+/// What takes back what a command with [`Effect::Mends`] did.
+pub const UNDO: Command = writes("repair --undo PATH", Effect::Keeps);
 
 /// All of them. What stands in one line of the list takes turns from case to case: options of one command, mostly.
 pub const COMMANDS: &[&[Command]] = &[
@@ -62,6 +68,14 @@ pub const COMMANDS: &[&[Command]] = &[
     // With the seal that the line before may have left.
     &[looks("verify --level 1 --threads 2 PATH"), looks("verify --level 1 --threads 1 PATH")],
     &[looks("recover --dry-run PATH"), looks("recover --dry-run --accept-loss PATH")],
+    &[looks("repair PATH"), looks("repair --fix id-map --plan OUT.plan PATH")],
+    &[
+        looks("salvage --out OUT.saved PATH"),
+        looks("salvage --to jsonl --include-deleted --out OUT.jsonl PATH"),
+        looks("salvage --to parquet --out OUT.saved.parquet PATH"),
+        looks("salvage --schema SCHEMA --out OUT.saved PATH"),
+    ],
+    &[looks("report PATH"), looks("report --redact --level 3 --output OUT.report PATH")],
     &[writes("create --schema SCHEMA PATH", Effect::None)],
     &[
         writes("ingest --mode upsert PATH DOCS", Effect::Puts),
@@ -75,13 +89,14 @@ pub const COMMANDS: &[&[Command]] = &[
     &[writes("flush PATH", Effect::Keeps)],
     &[writes("recover PATH", Effect::Keeps), writes("recover --no-flush PATH", Effect::Keeps)],
     &[writes("recover --accept-loss PATH", Effect::Keeps)],
+    &[writes("repair --yes PATH", Effect::Mends), writes("repair --yes --schema SCHEMA PATH", Effect::Mends)],
 ];
 
 /// What the words in capitals stand for.
 pub struct Words<'a> {
     /// `PATH`: the collection.
     pub collection: &'a Path,
-    /// The folder of files beside it: `OUT.parquet`.
+    /// The folder of files beside it: `OUT.<ending>`.
     pub beside: &'a Path,
     /// The folder of inputs: `SCHEMA`, `DOCS`, `NEW`.
     pub inputs: &'a Path,
@@ -99,7 +114,7 @@ impl Words<'_> {
             "OTHER" => self.keys[1].into(),
             "DOCS" | "NEW" => self.inputs.join(format!("{word}.jsonl")).into(),
             "SCHEMA" => self.inputs.join("SCHEMA.json").into(),
-            "OUT.parquet" => self.beside.join(word).into(),
+            word if word.starts_with("OUT.") => self.beside.join(word).into(),
             word => word.into(),
         });
         start.chain(words).collect()

@@ -1,7 +1,7 @@
 //! Documents of Arrow IPC files and streams.
 
 use std::{
-    io::{BufReader, Read},
+    io::{self, BufReader, Read},
     sync::Arc,
 };
 
@@ -10,7 +10,11 @@ use arrow_ipc::reader::{FileReader as IpcFile, StreamReader as IpcStream};
 use arrow_schema::{ArrowError, SchemaRef};
 
 use super::{
-    Counter, DocReader, InputError, InputOptions, Item, Named, columns::Plan, parquet_file::Table, source::FileReader,
+    Counter, DocReader, InputError, InputOptions, Item, Named,
+    arrow_check::{CheckedStream, check_file},
+    columns::Plan,
+    parquet_file::Table,
+    source::FileReader,
 };
 use crate::{
     engine::Schema,
@@ -29,7 +33,8 @@ pub(super) struct Arrow<I> {
 }
 
 fn unreadable(error: ArrowError) -> FormatError {
-    let code = if matches!(error, ArrowError::IoError(..)) { "io.read" } else { "input.unreadable" };
+    let of_system = matches!(&error, ArrowError::IoError(_, error) if error.kind() != io::ErrorKind::InvalidData);
+    let code = if of_system { "io.read" } else { "input.unreadable" };
     FormatError { code, ..FormatError::malformed("input.unreadable", 0, error.to_string()) }
 }
 
@@ -40,6 +45,7 @@ pub(super) fn open_file(
     options: &InputOptions,
 ) -> Result<Arrow<IpcFile<BufReader<FileReader>>>, InputError> {
     let (total, counter) = (Some(source.len()), source.counter().clone());
+    contain(0, || check_file(&source)).map_err(|error| named.damaged(&error))?;
     let buffered = BufReader::with_capacity(READ_AHEAD, source);
     let reader = contain(0, || IpcFile::try_new(buffered, None).map_err(unreadable));
     Arrow::new(reader, IpcFile::schema, (total, counter), named, schema, options)
@@ -52,8 +58,8 @@ pub(super) fn open_stream<R: Read + Send>(
     options: &InputOptions,
     total: Option<u64>,
     counter: Counter,
-) -> Result<Arrow<IpcStream<BufReader<R>>>, InputError> {
-    let buffered = BufReader::with_capacity(READ_AHEAD, source);
+) -> Result<Arrow<IpcStream<CheckedStream<BufReader<R>>>>, InputError> {
+    let buffered = CheckedStream::new(BufReader::with_capacity(READ_AHEAD, source));
     let reader = contain(0, || IpcStream::try_new(buffered, None).map_err(unreadable));
     Arrow::new(reader, IpcStream::schema, (total, counter), named, schema, options)
 }

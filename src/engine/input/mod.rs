@@ -14,6 +14,7 @@
 //! What a document looks like is described in `json_lines.rs` and `columns/mod.rs`.
 
 mod arrow;
+mod arrow_check;
 mod columns;
 mod json_lines;
 mod parquet_file;

@@ -53,6 +53,11 @@ impl FileReader {
         Ok(count)
     }
 
+    /// Reads at a place that the caller chose, uncounted: it is read again.
+    pub(super) fn read_exact_at(&self, at: u64, buf: &mut [u8]) -> io::Result<()> {
+        self.file.read_exact_at(at, buf)
+    }
+
     pub(super) fn len(&self) -> u64 {
         self.len
     }
