@@ -7,6 +7,10 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+#[path = "../support/allocator.rs"]
+mod allocator;
+#[path = "../support/layouts.rs"]
+mod layouts;
 mod memory;
 mod memory_fs;
 mod mend;
@@ -27,13 +31,14 @@ use std::{
     time::{Duration, Instant},
 };
 
-use memory::Watched;
+use allocator::Watched;
+use memory::PerThread;
 use memory_fs::Files;
 use mutate::Mutation;
 use random::Random;
 
 #[global_allocator]
-static ALLOCATOR: Watched = Watched;
+static ALLOCATOR: Watched<PerThread> = Watched::new();
 
 /// Cases of an ordinary run.
 const CASES: u64 = 2000;

@@ -1,19 +1,11 @@
 //! An allocator that counts what the case at hand takes.
 
-#![allow(unsafe_code, reason = "the interface of a global allocator")]
+use std::{cell::Cell, fmt, io::Write};
 
-use std::{
-    alloc::{GlobalAlloc, Layout, System},
-    cell::Cell,
-    fmt,
-    io::Write,
-};
+use crate::allocator::{ABSURD, Counter};
 
-/// A request of this size never is honest here; the system might even grant it.
-const ABSURD: usize = 4 << 30;
-
-/// The system's allocator, watched.
-pub struct Watched;
+/// What the allocator tells.
+pub struct PerThread;
 
 thread_local! {
     static CASE: Cell<Option<u64>> = const { Cell::new(None) };
@@ -55,44 +47,24 @@ pub fn say(text: fmt::Arguments<'_>) {
     let _ = std::io::stderr().lock().write_fmt(text);
 }
 
-fn count(size: usize) {
-    // Threads allocate until after their locals are gone.
-    let counted = HELD.try_with(|held| {
-        held.set(held.get() + size as i64);
-        PEAK.set(PEAK.get().max(held.get()));
-        LARGEST.set(LARGEST.get().max(size as u64));
-    });
-    if size >= ABSURD && counted.is_ok() {
-        let case = CASE.get().unwrap_or(u64::MAX);
-        say(format_args!("case {case} asks for {size} bytes: ZVECCTL_HOSTILE_FIRST={case} ZVECCTL_HOSTILE_CASES=1\n"));
-        std::process::abort();
-    }
-}
-
-fn discount(size: usize) {
-    let _ = HELD.try_with(|held| held.set(held.get() - size as i64));
-}
-
-// SAFETY: every request goes to the system's allocator as it is; counting touches nothing but integers of this thread.
-unsafe impl GlobalAlloc for Watched {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        count(layout.size());
-        unsafe { System.alloc(layout) }
+impl Counter for PerThread {
+    fn given(size: usize) {
+        // Threads allocate until after their locals are gone.
+        let counted = HELD.try_with(|held| {
+            held.set(held.get() + size as i64);
+            PEAK.set(PEAK.get().max(held.get()));
+            LARGEST.set(LARGEST.get().max(size as u64));
+        });
+        if size >= ABSURD && counted.is_ok() {
+            let case = CASE.get().unwrap_or(u64::MAX);
+            say(format_args!(
+                "case {case} asks for {size} bytes: ZVECCTL_HOSTILE_FIRST={case} ZVECCTL_HOSTILE_CASES=1\n"
+            ));
+            std::process::abort();
+        }
     }
 
-    unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
-        count(layout.size());
-        unsafe { System.alloc_zeroed(layout) }
-    }
-
-    unsafe fn realloc(&self, pointer: *mut u8, layout: Layout, size: usize) -> *mut u8 {
-        count(size);
-        discount(layout.size());
-        unsafe { System.realloc(pointer, layout, size) }
-    }
-
-    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
-        discount(layout.size());
-        unsafe { System.dealloc(pointer, layout) }
+    fn taken(size: usize) {
+        let _ = HELD.try_with(|held| held.set(held.get() - size as i64));
     }
 }

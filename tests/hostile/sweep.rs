@@ -6,7 +6,7 @@ use zvecctl::{
     format::{
         Source, document, fts, inverted, json_value,
         manifest::{diff, proto::DataType},
-        proxima::{Layout, VectorFile, hnsw::GraphReader},
+        proxima::VectorFile,
         rocks::{Db, Entry},
         schema_file::SchemaFile,
         wal,
@@ -23,7 +23,7 @@ use zvecctl::{
     vfs::{FileType, Vfs},
 };
 
-use crate::memory_fs::ROOT;
+use crate::{layouts, memory_fs::ROOT};
 
 /// What was there to read.
 #[derive(Debug, Default)]
@@ -255,33 +255,5 @@ fn vectors(source: Arc<zvecctl::inspect::FileSource>) {
         let _ = file.read_row(row, &mut reader);
         let _ = file.record(row, &mut reader);
     }
-    match &file.layout {
-        Layout::Flat(flat) => {
-            let _ = flat.chain(source);
-            for block in 0..flat.blocks().min(MOST) {
-                let _ = flat.block_trailer(source, block);
-            }
-        }
-        Layout::FlatSparse(_) | Layout::Ivf(_) => {}
-        Layout::Graph(graph) => {
-            let mut reader = GraphReader::default();
-            for node in (0..graph.rows.min(MOST)).chain([u64::from(graph.header.entry_point), u64::MAX]) {
-                let _ = graph.node(source, node, &mut reader);
-                let _ = graph.distances(source, node, &mut reader);
-            }
-            for table in 0..graph.hash_tables.len().min(8) {
-                for entry in graph.hash_entries(source, table).unwrap_or_default().iter().take(MOST as usize) {
-                    graph.upper_place(entry);
-                    let _ = graph.upper_neighbours(source, entry, 1);
-                    let _ = graph.upper_neighbours(source, entry, entry.level);
-                }
-            }
-        }
-        Layout::IvfRabitq(ivf) => drop(ivf.cluster_table(source)),
-        Layout::DiskAnn(graph) => {
-            for node in (0..graph.rows.min(MOST)).chain([graph.medoid, u64::MAX]) {
-                let _ = graph.edges(source, node);
-            }
-        }
-    }
+    layouts::read(&file, MOST);
 }

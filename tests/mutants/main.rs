@@ -13,6 +13,8 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+#[path = "../support/allocator.rs"]
+mod allocator;
 mod bed;
 mod commands;
 mod memory;
@@ -41,12 +43,13 @@ use std::{
     time::{Duration, Instant},
 };
 
-use memory::Watched;
+use allocator::Watched;
+use memory::WholeProcess;
 use memory_fs::Files;
 use worker::{Current, Report, Worker};
 
 #[global_allocator]
-static ALLOCATOR: Watched = Watched;
+static ALLOCATOR: Watched<WholeProcess> = Watched::new();
 
 /// Cases of an ordinary run.
 const CASES: u64 = 300;

@@ -6,6 +6,8 @@
 
 mod forward;
 mod ids;
+#[path = "../../support/layouts.rs"]
+mod layouts;
 mod rocks;
 mod sparse;
 mod text;

@@ -2,13 +2,12 @@
 
 use zvecctl::format::proxima::{
     Container, IndexMeta, Layout, VectorFile,
-    hnsw::GraphReader,
     rotation::{self, Rotation},
     sparse::Record,
     write::{FileOptions, FilePlan, FlatWriter, Room},
 };
 
-use super::expand;
+use super::{expand, layouts};
 
 /// How many rows, nodes and lists are read: a damaged count may claim billions.
 const MOST: u64 = 200;
@@ -80,36 +79,9 @@ fn file(data: &[u8]) {
             let _ = encoding.redundancy(&element, 0);
         }
     }
-    match &file.layout {
-        Layout::Flat(flat) => {
-            let _ = flat.chain(source);
-            for block in 0..flat.blocks().min(MOST) {
-                let _ = flat.block_trailer(source, block);
-            }
-            written(&file);
-        }
-        Layout::FlatSparse(_) => written(&file),
-        Layout::Ivf(_) => {}
-        Layout::Graph(graph) => {
-            let mut reader = GraphReader::default();
-            for node in (0..graph.rows.min(MOST)).chain([u64::from(graph.header.entry_point), u64::MAX]) {
-                let _ = graph.node(source, node, &mut reader);
-                let _ = graph.distances(source, node, &mut reader);
-            }
-            for table in 0..graph.hash_tables.len().min(8) {
-                for entry in graph.hash_entries(source, table).unwrap_or_default().iter().take(MOST as usize) {
-                    graph.upper_place(entry);
-                    let _ = graph.upper_neighbours(source, entry, 1);
-                    let _ = graph.upper_neighbours(source, entry, entry.level);
-                }
-            }
-        }
-        Layout::IvfRabitq(ivf) => drop(ivf.cluster_table(source)),
-        Layout::DiskAnn(graph) => {
-            for node in (0..graph.rows.min(MOST)).chain([graph.medoid, u64::MAX]) {
-                let _ = graph.edges(source, node);
-            }
-        }
+    layouts::read(&file, MOST);
+    if matches!(file.layout, Layout::Flat(_) | Layout::FlatSparse(_)) {
+        written(&file);
     }
     file.trust_rotation();
     let mut reader = file.reader();
