@@ -90,6 +90,7 @@ pub fn survey(
 ) -> Result<RepairReport, EngineError> {
     let survey = look(fs, root, request, hooks)?;
     Ok(RepairReport {
+        clean: is_clean(&survey.findings),
         findings: survey.findings,
         plan: survey.plan,
         documents_before: survey.documents,
@@ -100,7 +101,7 @@ pub fn survey(
 fn look(fs: &Arc<dyn Vfs>, root: &Path, request: &Request, hooks: &mut Hooks<'_>) -> Result<Survey, EngineError> {
     let view = View::open(fs.clone(), root)?;
     let tree = Tree::walk(fs.as_ref(), root);
-    let base = layers::manifest::base(&view, &tree, request.schema.as_ref())?;
+    let mut base = layers::manifest::base(&view, &tree, request.schema.as_ref())?;
     let options =
         Options { level: Level::Contents, threads: request.threads, segment: None, fail_fast: false, seal: None };
     let mut stopped = false;
@@ -112,6 +113,17 @@ fn look(fs: &Arc<dyn Vfs>, root: &Path, request: &Request, hooks: &mut Hooks<'_>
             Flow::Stop(crate::verify::Ended::Interrupted)
         }
     };
+    let mut check = |seen: &View| -> Result<Vec<Finding>, EngineError> {
+        let findings = verify(seen, &tree, &options, |_| {}, &mut watch)?.findings;
+        Ok(findings)
+    };
+    if let (Some(name), true) = (base.name, base.changed) {
+        // A manifest that nothing is known against stays, whatever the files would make of it.
+        let (_, manifest) = view.manifest()?;
+        if is_clean(&check(&view)?) {
+            base = layers::manifest::as_it_is(name, manifest);
+        }
+    }
     // A manifest that is rebuilt is judged by what is on disk, like one that stands there.
     let rebuilt;
     let seen = if !base.changed {
@@ -122,7 +134,7 @@ fn look(fs: &Arc<dyn Vfs>, root: &Path, request: &Request, hooks: &mut Hooks<'_>
         rebuilt = View::of_manifest(fs.clone(), root, name, base.manifest.clone());
         &rebuilt
     };
-    let mut findings = verify(seen, &tree, &options, |_| {}, &mut watch)?.findings;
+    let mut findings = check(seen)?;
     if stopped {
         return Err(EngineError::io(root, io::ErrorKind::Interrupted.into()));
     }
@@ -179,6 +191,14 @@ fn look(fs: &Arc<dyn Vfs>, root: &Path, request: &Request, hooks: &mut Hooks<'_>
     };
     let documents = count(seen, &base.manifest);
     Ok(Survey { base, findings, plan, documents })
+}
+
+fn errors(findings: &[Finding]) -> usize {
+    findings.iter().filter(|finding| finding.severity == Severity::Error).count()
+}
+
+fn is_clean(findings: &[Finding]) -> bool {
+    errors(findings) == 0
 }
 
 /// How a made manifest says that texts are cut may be a guess: where the index holds other terms it is made anew, and no text is touched.
@@ -244,7 +264,7 @@ pub fn repair(
     };
     if survey.plan.actions.is_empty() {
         report.documents_after = survey.documents;
-        report.clean = !report.findings.iter().any(|finding| finding.severity == Severity::Error);
+        report.clean = is_clean(&report.findings);
         return Ok(report);
     }
     let folder = free_run(fs.as_ref(), &quarantine_of(root).join(request.now.to_string()));
@@ -283,21 +303,22 @@ fn work(
     let reading: Arc<dyn Vfs> = fs.clone();
     let mut survey = first;
     for round in 1..=ROUNDS {
-        let before = survey.plan.actions.clone();
+        let before = errors(&survey.findings);
         take_steps(journal, root, request, survey, report, hooks)?;
         survey = look(&reading, root, request, hooks)?;
         // What a step could not mend it will not mend the second time.
-        if survey.plan.actions.is_empty() || survey.plan.actions == before || round == ROUNDS {
+        let progress = errors(&survey.findings) < before;
+        if survey.plan.actions.is_empty() || !progress || round == ROUNDS {
             break;
         }
-        if survey.findings.iter().all(|finding| finding.severity != Severity::Error) && request.only.is_some() {
+        if is_clean(&survey.findings) && request.only.is_some() {
             break;
         }
     }
     let now = fingerprint(fs.as_ref(), root).map_err(|error| EngineError::io(root, error))?;
     journal.finish(now).map_err(|error| EngineError::io(&journal.folder(), error))?;
     report.documents_after = survey.documents;
-    report.clean = !survey.findings.iter().any(|finding| finding.severity == Severity::Error);
+    report.clean = is_clean(&survey.findings);
     report.after = Some(survey.findings);
     Ok(())
 }

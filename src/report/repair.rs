@@ -144,7 +144,7 @@ pub struct RepairReport {
     pub documents_after: Option<u64>,
     /// What a check of level 3 found afterwards; `null` if nothing was applied.
     pub after: Option<Vec<Finding>>,
-    /// Whether that check is free of errors.
+    /// Whether the last check, `after` or else that of `findings`, is free of errors.
     pub clean: bool,
     /// What `--undo` did.
     pub undone: Option<UndoReport>,

@@ -29,9 +29,10 @@ use crate::{
     format::schema_file::SchemaFile,
     inspect::{
         InspectError, Tree, View,
+        files::named_by,
         names::{self, NameKind},
     },
-    report::{salvage::SalvageReport, show_path},
+    report::{Finding, salvage::SalvageReport, show_path},
 };
 
 pub use target::{Form, Target};
@@ -106,5 +107,12 @@ pub fn salvage(
         ..SalvageReport::default()
     };
     read::write(found, options, target, each, &mut report)?;
+    // Where a row block has no vectors a name stands in that no file ever had: nobody misses that.
+    let manifest = view.used().and_then(|file| file.manifest.as_ref());
+    let named: Vec<String> = manifest.map(named_by).into_iter().flatten().map(|named| show_path(&named.path)).collect();
+    let made_up = |finding: &Finding| {
+        finding.code == "file.missing" && finding.path.as_ref().is_some_and(|path| !named.contains(path))
+    };
+    report.findings.retain(|finding| !made_up(finding));
     Ok(report)
 }

@@ -12,7 +12,7 @@ use zvecctl::format::{
 };
 
 use super::{found, verified};
-use crate::support::Fixture;
+use crate::support::{Fixture, program::json_on};
 
 /// Publishes a changed manifest as the next one.
 fn publish(fixture: &Fixture, number: u64, change: impl FnOnce(&mut Manifest)) {
@@ -136,4 +136,22 @@ fn zeroed_vectors_beside_codes_are_told() {
         let told = found(&verified(&fixture.path(), &["--level", "3"]).1);
         assert!(told.contains(&format!("error vectors.differ 0/{file}")), "{name}: {told:?}");
     }
+}
+
+/// Two columns of one metric and dimension, their files taken for each other: nothing but the kind of the index tells. zvec refuses to open the
+/// collection, and a repair must not take the vectors for those of the column.
+#[test]
+fn the_index_of_another_column_is_told_by_its_kind_and_not_taken_for_vectors() {
+    let fixture = Fixture::good("0.8.0_flat_fp32_flushed");
+    let other = Fixture::good("0.8.0_ivf_fp32_optimized");
+    fs::copy(other.join("0/l2.index.5.proxima"), fixture.join("0/l2.index.1.proxima")).unwrap();
+    let (run, collection) = verified(&fixture.path(), &["--level", "2"]);
+    assert_eq!(run.code, 4);
+    let told = "error index-meta.schema-differs 0/l2.index.1.proxima".to_owned();
+    assert!(found(&collection).contains(&told), "{:?}", found(&collection));
+    let path = fixture.path();
+    let repaired = json_on("repair --yes", &path, &[]).envelope();
+    assert_eq!(repaired["exit_code"], 4);
+    assert_eq!(repaired["data"]["clean"], false);
+    assert!(fixture.join("0/l2.index.1.proxima").exists(), "nothing was made of it");
 }

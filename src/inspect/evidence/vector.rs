@@ -10,6 +10,7 @@ use crate::format::{
 use super::found::{VectorFacts, Vectors};
 
 /// A field, and what had to be assumed of it.
+#[derive(Clone)]
 pub struct Told {
     /// The field.
     pub field: VectorField,

@@ -38,19 +38,24 @@ pub fn rebuild(bench: &mut Bench, action: &Action) -> Result<DoneAction, EngineE
     let kept = ids.len();
     let superseded = superseded(&view, &ids, end);
     ids |= &superseded;
-    let by_map = if whole { None } else { unmapped(&view, &ids) };
+    let by_map = unmapped(&view, &ids);
     let mapped = by_map.as_ref().map_or(0, RoaringTreemap::len);
-    if let Some(by_map) = &by_map {
+    if let Some(by_map) = by_map.as_ref().filter(|_| !whole) {
         ids |= by_map;
     }
     let written = bench.write_deleted(&ids)?;
     let detail = format!(
-        "{} written with {} ids: {kept} from the old snapshot, {} replaced by a later row, {mapped} that the id map does not have",
+        "{} written with {} ids: {kept} from the old snapshot, {} replaced by a later row",
         written.display(),
         ids.len(),
         superseded.len()
     );
     let mut report = done(action, detail);
+    if whole && mapped > 0 {
+        report.doubtful.push(format!(
+            "{mapped} documents are kept whose keys the id map does not have: if the snapshot was an older one, they were deleted"
+        ));
+    }
     if !whole {
         let why = match by_map {
             Some(_) => "documents that were deleted by filter keep their keys in the id map",

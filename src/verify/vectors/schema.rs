@@ -3,7 +3,7 @@
 use crate::format::{
     Source,
     manifest::proto::{DataType as Declared, FieldSchema, IndexParams, MetricType, index_params::Params},
-    proxima::{Codec, DataType, Layout, VectorFile},
+    proxima::{Codec, DataType, IndexKind, Layout, VectorFile},
 };
 
 use super::subject::{Harm, Subject};
@@ -18,6 +18,11 @@ pub(super) fn check<S: Source>(subject: &Subject<'_>, file: &VectorFile<S>, fiel
     let sparse = matches!(declared, Declared::SparseVectorFp16 | Declared::SparseVectorFp32);
     if sparse != file.meta.sparse {
         return differs("kind of vectors", sparse_or_dense(file.meta.sparse).into(), sparse_or_dense(sparse).into());
+    }
+    // Of any other index the files are flat until it is built.
+    let flat = matches!(file.kind, IndexKind::Flat | IndexKind::FlatSparse);
+    if matches!(field.index_params.as_ref().and_then(|index| index.params.as_ref()), Some(Params::Flat(_))) && !flat {
+        return differs("index", format!("{:?}", file.kind), "FLAT".into());
     }
     if let Some(expected) = metric(field.index_params.as_ref(), sparse) {
         let found = file.meta.metric();

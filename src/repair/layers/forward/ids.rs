@@ -84,10 +84,14 @@ pub fn settle(stored: &[(Option<u64>, Option<Vec<u8>>)], known: &Known) -> Resul
     keep_ascending(&mut ids);
     let anchors = ids.iter().flatten().count();
     let live = known.live(&known.range).len();
-    let foreign = known.map_sound
-        && live >= FEW
-        && anchors * 2 < live.min(stored.len())
-        && stored.iter().any(|(id, _)| id.is_some());
+    // A row that is damaged still has its id or its key.
+    let belongs = |(id, key): &(Option<u64>, Option<Vec<u8>>)| {
+        id.is_some_and(|id| known.range.contains(&id))
+            || key.as_ref().is_some_and(|key| by_key.contains_key(key.as_slice()))
+    };
+    let few = live >= FEW && anchors * 2 < live.min(stored.len());
+    let none = live > 0 && !stored.iter().any(belongs);
+    let foreign = known.map_sound && (few || none) && stored.iter().any(|(id, _)| id.is_some());
     let nothing = vec![(None, None); if foreign { stored.len() } else { 0 }];
     let stored = if foreign { nothing.as_slice() } else { stored };
     if foreign {
@@ -359,6 +363,16 @@ mod tests {
         let settled = settle(&stored, &known()).unwrap();
         assert!(settled.foreign);
         assert_eq!((settled.ids[9], &settled.keys[9]), (19, &key(19)));
+    }
+
+    #[test]
+    fn of_a_small_block_one_id_or_key_tells_that_it_is_in_its_place() {
+        let known = Known { range: 10..12, map: (10..12).map(|id| (id, key(id))).collect(), ..known() };
+        let rows = |ids: [u64; 2]| -> Vec<_> { ids.into_iter().map(|id| (Some(id), Some(key(id)))).collect() };
+        assert!(settle(&rows([30, 31]), &known).unwrap().foreign);
+        let mut one = rows([10, 31]);
+        one[0].1 = Some(b"damaged".to_vec());
+        assert!(!settle(&one, &known).unwrap().foreign);
     }
 
     #[test]

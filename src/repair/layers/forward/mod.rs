@@ -25,11 +25,12 @@ use crate::{
         },
     },
     inspect::{
-        Findings, SegmentRef, View,
+        Findings, SegmentRef, Tree, View,
         deleted::Deleted,
         documents::{BlockReader, Fields, Place, places, segment_doc_ids},
         first_id,
         idmap::IdMap,
+        names::{NameKind, classify},
         segments_of,
     },
     report::repair::{Action, DoneAction},
@@ -72,9 +73,15 @@ pub fn rebuild(bench: &mut Bench, action: &Action) -> Result<DoneAction, EngineE
     let settled = if job.is_rows {
         let known = known(bench, &view, &job, &deleted);
         let stored = block.keys(rows as usize);
-        let settled = ids::settle(&stored, &known).map_err(|why| impossible(&job, &why))?;
+        let mut settled = ids::settle(&stored, &known).map_err(|why| impossible(&job, &why))?;
         if settled.foreign {
-            block.forget();
+            match elsewhere(&view, &job, rows as usize, &known) {
+                Some((path, found, own)) => {
+                    (block, settled) = (found, own);
+                    telling.found_in(path);
+                }
+                None => block.forget(),
+            }
         }
         telling.settled(&settled);
         settled
@@ -119,6 +126,20 @@ pub fn rebuild(bench: &mut Bench, action: &Action) -> Result<DoneAction, EngineE
         }
     }
     Ok(telling.done(action, &settled, &bench.block_path(segment, &meta)))
+}
+
+/// The rows of the block in another file of the collection: two files may have been taken for each other.
+fn elsewhere(view: &View, job: &Job, rows: usize, known: &Known) -> Option<(PathBuf, Block, ids::Settled)> {
+    let tree = Tree::walk(view.vfs().as_ref(), view.root());
+    let others = tree.entries.into_iter().map(|entry| entry.path);
+    others.filter(|path| classify(path).0 == NameKind::Forward && *path != job.path).find_map(|path| {
+        let mut block = Block::open(view, &path);
+        block.whole_rows().filter(|held| *held == rows as u64)?;
+        block.measure(rows);
+        let settled = ids::settle(&block.keys(rows), known).ok()?;
+        let right = !settled.foreign && settled.new_ids + settled.new_keys < rows as u64;
+        right.then_some((path, block, settled))
+    })
 }
 
 fn has_rows(block: &BlockMeta) -> bool {
@@ -219,7 +240,7 @@ fn known(bench: &Bench, view: &View, job: &Job, deleted: &Deleted) -> Known {
     Known { range, map: entries, map_sound, deleted: ids, deleted_sound: deleted.findings.is_empty() }
 }
 
-/// The ids between those of the nearest rows before and behind the block that can be read.
+/// The ids between those of the nearest rows before and behind the block that can be read; if they leave too few, those that the manifest gives it.
 fn id_range(bench: &Bench, view: &View, job: &Job) -> Range<u64> {
     let mut blocks: Vec<(bool, PathBuf, u32)> = Vec::new();
     for segment in segments_of(&bench.manifest) {
@@ -234,7 +255,12 @@ fn id_range(bench: &Bench, view: &View, job: &Job) -> Range<u64> {
     let end = first_id(&bench.manifest);
     let first = before.iter().rev().find_map(ends).map_or(0, |(_, last)| last.saturating_add(1));
     let last = behind.iter().skip(1).find_map(ends).map_or(end, |(first, _)| first);
-    first..last.min(end).max(first)
+    let between = first..last.min(end).max(first);
+    if between.end - between.start >= u64::from(job.meta.doc_count) {
+        return between;
+    }
+    // The blocks around it are no better. What the manifest says is often wrong after a recovery by zvec, and all that is left.
+    job.meta.min_doc_id..job.meta.max_doc_id.saturating_add(1).min(end).max(job.meta.min_doc_id)
 }
 
 /// The ids of the rows beside which a block of added columns stands.

@@ -2,7 +2,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    path::Path,
+    path::{Path, PathBuf},
 };
 
 use crate::report::{
@@ -42,6 +42,8 @@ pub struct Telling {
     /// Rows by field and by where their values come from.
     values: BTreeMap<(String, Source), Vec<usize>>,
     lost_values: Vec<(usize, u64, String)>,
+    /// Another file, in which the rows were found.
+    found_in: Option<PathBuf>,
 }
 
 impl Telling {
@@ -54,12 +56,18 @@ impl Telling {
             given_up: BTreeSet::new(),
             values: BTreeMap::new(),
             lost_values: Vec::new(),
+            found_in: None,
         }
     }
 
     /// Takes over the rows whose documents are unknown.
     pub fn settled(&mut self, settled: &Settled) {
         self.given_up.extend(&settled.given_up);
+    }
+
+    /// Says that the rows were found in another file.
+    pub fn found_in(&mut self, path: PathBuf) {
+        self.found_in = Some(path);
     }
 
     /// Whether a row is given up as far as is known.
@@ -94,6 +102,9 @@ impl Telling {
         let mut parts = vec![format!("{} rows written anew as {}", self.rows, show_path(path))];
         if self.rows != self.listed {
             parts.push(format!("the manifest said {}", self.listed));
+        }
+        if let Some(path) = &self.found_in {
+            parts.push(format!("the block held other rows, its own were found in {}", show_path(path)));
         }
         if settled.foreign {
             parts.push("the block held other rows, nothing of it was used".to_owned());

@@ -138,7 +138,8 @@ fn in_force(view: &View, tree: &Tree, name: ManifestName, manifest: &Manifest) -
     }
 }
 
-fn as_it_is(name: ManifestName, manifest: &Manifest) -> Base {
+/// A manifest in force, nothing about it changed.
+pub fn as_it_is(name: ManifestName, manifest: &Manifest) -> Base {
     Base {
         name: Some(name),
         manifest: manifest.clone(),

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use crate::engine::Schema;
 use crate::format::{
     forward::{ColumnType, ScalarType as Stored},
     manifest::proto::{
@@ -169,6 +170,11 @@ impl Evidence {
             }
         } else if let Some(told) = self.vector(&field.name) {
             new = self.merge_vector(told, Some(field));
+            // A file with an index of another kind may be that of another column.
+            let kind_alone = self.merge_vector(&Told { built: false, ..told.clone() }, Some(field)) == *field;
+            if kind_alone && loads(field) {
+                return None;
+            }
         }
         (new != *field).then_some(new)
     }
@@ -401,6 +407,12 @@ fn proto_of(field: &VectorField) -> FieldSchema {
         vectors: vec![field.clone()],
     };
     file.to_manifest().fields.into_iter().next().unwrap_or_default()
+}
+
+/// Whether a field makes sense by itself.
+fn loads(field: &FieldSchema) -> bool {
+    let alone = CollectionSchema { fields: vec![field.clone()], ..CollectionSchema::default() };
+    Schema::load(&alone).is_ok()
 }
 
 fn is_name(name: &str) -> bool {

@@ -79,6 +79,13 @@ pub fn rebuild(bench: &mut Bench, action: &Action) -> Result<DoneAction, EngineE
     let Some(job) = find(bench, Path::new(&action.path))? else {
         return Ok(done(action, "the manifest does not name it any more"));
     };
+    let has = |what: &str| action.findings.iter().any(|code| code.contains(what));
+    if has("schema-differs") && !has("crc") {
+        return Err(impossible(
+            &job,
+            "the file is intact and of another column: its vectors are not those of this one",
+        ));
+    }
     let view = bench.view();
     let kind = kind_of(job.quantised);
     let quantised = segment_of(bench, &job).is_some_and(|segment| has_copy(segment, &job.column));
