@@ -1,6 +1,7 @@
 //! A repair from its findings to its report.
 
 use std::{
+    collections::BTreeMap,
     io,
     path::{Path, PathBuf},
     sync::Arc,
@@ -193,12 +194,23 @@ fn look(fs: &Arc<dyn Vfs>, root: &Path, request: &Request, hooks: &mut Hooks<'_>
     Ok(Survey { base, findings, plan, documents })
 }
 
-fn errors(findings: &[Finding]) -> usize {
-    findings.iter().filter(|finding| finding.severity == Severity::Error).count()
+/// Errors by code and segment, and how many there are.
+fn errors(findings: &[Finding]) -> BTreeMap<(&str, Option<u32>), usize> {
+    let mut errors = BTreeMap::new();
+    for finding in findings.iter().filter(|finding| finding.severity == Severity::Error) {
+        *errors.entry((finding.code.as_str(), finding.segment)).or_default() += 1;
+    }
+    errors
+}
+
+/// Whether any error is gone, whatever came to light instead.
+fn is_less(findings: &[Finding], before: &[Finding]) -> bool {
+    let now = errors(findings);
+    errors(before).into_iter().any(|(error, count)| now.get(&error).is_none_or(|left| *left < count))
 }
 
 fn is_clean(findings: &[Finding]) -> bool {
-    errors(findings) == 0
+    errors(findings).is_empty()
 }
 
 /// How a made manifest says that texts are cut may be a guess: where the index holds other terms it is made anew, and no text is touched.
@@ -303,12 +315,11 @@ fn work(
     let reading: Arc<dyn Vfs> = fs.clone();
     let mut survey = first;
     for round in 1..=ROUNDS {
-        let before = errors(&survey.findings);
+        let before = survey.findings.clone();
         take_steps(journal, root, request, survey, report, hooks)?;
         survey = look(&reading, root, request, hooks)?;
         // What a step could not mend it will not mend the second time.
-        let progress = errors(&survey.findings) < before;
-        if survey.plan.actions.is_empty() || !progress || round == ROUNDS {
+        if survey.plan.actions.is_empty() || !is_less(&survey.findings, &before) || round == ROUNDS {
             break;
         }
         if is_clean(&survey.findings) && request.only.is_some() {

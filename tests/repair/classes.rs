@@ -182,3 +182,24 @@ fn a_healthy_collection_is_not_touched() {
         assert_eq!(fs.fingerprint(), before, "{name}");
     }
 }
+
+/// The index has words, not texts: it tells that a text is damaged and cannot mend it. The new index follows the text, so this must be said.
+#[test]
+fn a_text_that_its_index_contradicts_is_kept_and_called_doubtful() {
+    let (fs, mut docs) = flushed();
+    let path = first(&fs, "0/scalar.", ".ipc");
+    let mut content = read(&fs, &path);
+    let at = content.windows(8).position(|text| text == b"w3 w1 w3").unwrap();
+    content[at + 1] ^= 4;
+    write(&fs, &path, &content);
+    docs.get_mut(&pk(1)).unwrap()[3] = zvecctl::format::value::Value::Bytes(b"w7 w1 w3".to_vec());
+    let shared: Arc<dyn VfsMut> = Arc::new(fs.clone());
+    let report = mend(&shared).unwrap();
+    assert!(report.clean, "{:#?}", report.after);
+    assert_eq!(documents(&shared), docs);
+    assert!(
+        report.done.iter().any(|done| done.doubtful.iter().any(|line| line.contains("1 documents"))),
+        "{:#?}",
+        report.done
+    );
+}

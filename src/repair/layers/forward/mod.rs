@@ -125,7 +125,15 @@ pub fn rebuild(bench: &mut Bench, action: &Action) -> Result<DoneAction, EngineE
             bench.give_up(*id);
         }
     }
-    Ok(telling.done(action, &settled, &bench.block_path(segment, &meta)))
+    let mut report = telling.done(action, &settled, &bench.block_path(segment, &meta));
+    if action.findings.iter().any(|code| code == "fts.other-text") {
+        let count = action.documents.unwrap_or_default();
+        report.doubtful.push(format!(
+            "the texts of {count} documents are not what the full-text index held of them, and are kept as they read: the old index, which has the \
+             words of the right ones, is in the quarantine"
+        ));
+    }
+    Ok(report)
 }
 
 /// The rows of the block in another file of the collection: two files may have been taken for each other.
