@@ -73,7 +73,7 @@ pub const COMMANDS: &[&[Command]] = &[
         looks("salvage --out OUT.saved PATH"),
         looks("salvage --to jsonl --include-deleted --out OUT.jsonl PATH"),
         looks("salvage --to parquet --out OUT.saved.parquet PATH"),
-        looks("salvage --schema SCHEMA --out OUT.saved PATH"),
+        looks("salvage --schema SCHEMA --out OUT.schemed PATH"),
     ],
     &[looks("report PATH"), looks("report --redact --level 3 --output OUT.report PATH")],
     &[writes("create --schema SCHEMA PATH", Effect::None)],
