@@ -79,7 +79,7 @@ fn tour(session: &Session, path: &Path) -> Result<DemoReport, Failure> {
     let before = super::manifest::current(&view)?;
     let log = wal::active(&view, manifest).map(|log| wal::describe(&view, &log, true).0);
 
-    let Opening { recovery, collection } = opening(session, path, Sync::Batch, false);
+    let Opening { recovery, collection, .. } = opening(session, path, Sync::Batch, false);
     let mut collection = collection?;
     let published = published(collection.flush()?);
     let documents = collection.len();

@@ -41,7 +41,7 @@ pub struct RecoverArgs {
 
 pub fn run(session: &mut Session, args: &RecoverArgs) -> Result<Exit, Failure> {
     let path = &args.collection.path;
-    let Opening { mut recovery, collection } = match args.dry_run {
+    let Opening { mut recovery, collection, .. } = match args.dry_run {
         true => rehearse(session, path, args.accept_loss),
         false => opening(session, path, Sync::Batch, args.accept_loss),
     };

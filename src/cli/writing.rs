@@ -45,7 +45,7 @@ impl SyncArg {
 
 /// Opens a collection for writing.
 pub fn open(session: &Session, path: &Path, sync: Sync, accept_loss: bool) -> Result<(Collection, Recovery), Failure> {
-    let Opening { recovery, collection } = opening(session, path, sync, accept_loss);
+    let Opening { recovery, collection, .. } = opening(session, path, sync, accept_loss);
     Ok((collection?, recovery))
 }
 

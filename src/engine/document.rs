@@ -142,6 +142,23 @@ impl Schema {
         doc
     }
 
+    /// Whether a document of the log can be kept as it is: each value is of its field's type and right in itself, and none is missing that has to be
+    /// there. Then [`decode`](Self::decode) loses nothing of the fields that the schema has.
+    pub(super) fn keeps(&self, stored: &WalDoc) -> bool {
+        let mut required = self.fields().iter().filter(|field| !field.nullable).count();
+        let mut seen = vec![false; self.fields().len()];
+        for (name, value) in &stored.fields {
+            let Some(position) = self.position(name) else { continue };
+            let (Some(field), Some(seen)) = (self.fields().get(position), seen.get_mut(position)) else { continue };
+            let fits = if *value == Value::Null { field.nullable } else { check_value(field, value).is_ok() };
+            if !fits || std::mem::replace(seen, true) {
+                return false;
+            }
+            required -= usize::from(!field.nullable);
+        }
+        required == 0
+    }
+
     /// Why a value of the log cannot be kept though it is of the field's type. Fields that the schema does not have are left out anyway.
     pub(super) fn misfit(&self, name: &str, value: &Value) -> Option<Refusal> {
         let field = self.fields().get(self.position(name)?)?;

@@ -47,7 +47,7 @@ pub use document::{Doc, Mode};
 pub use error::{EngineError, Refusal};
 pub use files::remove_tree;
 pub use flush::Flushed;
-pub use open::{OpenOptions, Opening};
+pub use open::{GivenUp, OpenOptions, Opening};
 pub use options::{Options, Sync};
 pub use reader::Reader;
 pub use schema::{Field, FieldKind, Schema};

@@ -111,7 +111,8 @@ pub fn salvage(
     let manifest = view.used().and_then(|file| file.manifest.as_ref());
     let named: Vec<String> = manifest.map(named_by).into_iter().flatten().map(|named| show_path(&named.path)).collect();
     let made_up = |finding: &Finding| {
-        finding.code == "file.missing" && finding.path.as_ref().is_some_and(|path| !named.contains(path))
+        let vectors = |path: &String| path.ends_with(".proxima") && !named.contains(path);
+        finding.code == "file.missing" && finding.path.as_ref().is_some_and(vectors)
     };
     report.findings.retain(|finding| !made_up(finding));
     Ok(report)

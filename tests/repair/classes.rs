@@ -152,6 +152,69 @@ fn a_damaged_log_keeps_every_intact_record() {
     }
 }
 
+/// Where the records of a log begin.
+fn records(log: &[u8]) -> Vec<usize> {
+    let next = |at: usize| Some(at + 8 + u32::from_le_bytes(*log.get(at..)?.first_chunk()?) as usize);
+    std::iter::successors(Some(64), |at| next(*at)).take_while(|at| *at < log.len()).collect()
+}
+
+/// The keys of the documents that a repair names as lost.
+fn lost(report: &zvecctl::report::repair::RepairReport) -> Vec<String> {
+    report.done.iter().flat_map(|done| &done.lost).filter_map(|lost| lost.id.clone()).collect()
+}
+
+#[test]
+fn documents_of_damaged_records_are_named() {
+    let (fs, docs) = rich();
+    let log = first(fs, "", ".wal");
+    let starts = records(&read(fs, &log));
+    let last = |number: usize| starts.get(number + 1).copied().unwrap_or(read(fs, &log).len()) - 1;
+    // INSERT of 40, DELETE of 15, UPSERT of 16. The last byte of the last record could have been torn.
+    for (number, key) in [(0, 40), (2, 16)] {
+        let fs = fs.fork();
+        flip(&fs, &log, last(number));
+        let shared: Arc<dyn VfsMut> = Arc::new(fs.clone());
+        let report = mend(&shared).unwrap();
+        assert_eq!(lost(&report), [String::from_utf8(pk(key)).unwrap()], "{:#?}", report.done);
+        let mut left = documents(&shared);
+        let back = left.remove(&pk(key));
+        assert_eq!(back.is_some(), key == 16, "the version before comes back");
+        let mut others = docs.clone();
+        others.remove(&pk(key));
+        assert_eq!(left, others);
+    }
+    let fs = fs.fork();
+    flip(&fs, &log, starts[1] + 8 + 4 + pk(15).len());
+    let shared: Arc<dyn VfsMut> = Arc::new(fs.clone());
+    let report = mend(&shared).unwrap();
+    assert_eq!(lost(&report), [""; 0]);
+    let name = String::from_utf8(pk(15)).unwrap();
+    let told = |line: &String| line.contains(&name) && line.contains("was deleted");
+    assert!(report.done.iter().any(|done| done.doubtful.iter().any(told)), "{:#?}", report.done);
+    assert!(documents(&shared).contains_key(&pk(15)));
+}
+
+/// A wrong length leaves nothing of the record to be trusted; zvec may have flushed the id map ahead of the manifest, and that knows the key.
+#[test]
+fn a_document_whose_record_is_nothing_any_more_is_named_by_the_id_map() {
+    let (fs, docs) = rich();
+    let fs = fs.fork();
+    let log = first(&fs, "", ".wal");
+    let shared: Arc<dyn VfsMut> = Arc::new(fs.clone());
+    let mut map = IdMap::open(&Files::new(shared.clone()), Path::new(ROOT).join("idmap.0")).unwrap();
+    let ids = 14 + 2 + 8;
+    map.put(&pk(40), ids).unwrap();
+    map.flush().unwrap();
+    let mut content = read(&fs, &log);
+    content[64..72].fill(0);
+    write(&fs, &log, &content);
+    let report = mend(&shared).unwrap();
+    assert_eq!(lost(&report), [String::from_utf8(pk(40)).unwrap()], "{:#?}", report.done);
+    let mut left = docs.clone();
+    left.remove(&pk(40));
+    assert_eq!(documents(&shared), left);
+}
+
 /// An id map without a key, whose checksums all fit, and a delete snapshot that is whole and older: nothing tells which of them lies.
 #[test]
 fn a_whole_snapshot_is_not_overruled_by_an_id_map_that_lost_a_key() {

@@ -12,7 +12,7 @@ use crate::{
     report::{Finding, Loss},
 };
 
-use super::{ACCEPT, EngineError, Opener, damaged};
+use super::{ACCEPT, EngineError, Opener, damaged, given_up::DamagedRecord};
 
 /// What is to be replayed.
 pub(super) struct Log {
@@ -20,6 +20,8 @@ pub(super) struct Log {
     pub end: u64,
     /// Records were given up: id map and indexes may know of them.
     pub lossy: bool,
+    /// Records that were given up, as far as their bytes tell what they were.
+    pub damaged_records: Vec<DamagedRecord>,
 }
 
 impl Opener {
@@ -83,13 +85,13 @@ impl Opener {
                 return Err(damaged(finding, ACCEPT));
             }
             self.findings.add(finding.clone());
-            let end = self.rewrite(relative, &source, first_id, &finding.detail)?;
-            return Ok(Some(Log { end, lossy: true }));
+            let (end, damaged_records) = self.rewrite(relative, &source, first_id, &finding.detail)?;
+            return Ok(Some(Log { end, lossy: true, damaged_records }));
         }
         if scanned.header.fault.is_some() {
             self.mend_header(relative)?;
         }
-        Ok(Some(Log { end, lossy: false }))
+        Ok(Some(Log { end, lossy: false, damaged_records: Vec::new() }))
     }
 
     fn cut_tail(&mut self, relative: &Path, start: u64, size: u64, fault: &str) -> Result<(), EngineError> {
@@ -118,14 +120,14 @@ impl Opener {
         Ok(())
     }
 
-    /// Copies the log aside and puts one in its place that has its intact records alone. Returns where that ends.
+    /// Copies the log aside and puts one in its place that has its intact records alone. Returns where that ends, and what was left out.
     fn rewrite(
         &mut self,
         relative: &Path,
         source: &FileSource,
         first_id: u64,
         reason: &str,
-    ) -> Result<u64, EngineError> {
+    ) -> Result<(u64, Vec<DamagedRecord>), EngineError> {
         let path = self.root.join(relative);
         let broken = |error| EngineError::format(&path, error);
         self.quarantine.copy(relative, 0, &format!("a damaged log: {reason}"))?;
@@ -137,6 +139,7 @@ impl Opener {
         let mut out = encode_header().to_vec();
         let mut written = 0u64;
         let mut given_up = false;
+        let mut records = Vec::new();
         let mut reader = Reader::new(source).map_err(broken)?;
         while let Some(entry) = reader.next_entry().map_err(broken)? {
             let record = match entry {
@@ -145,6 +148,9 @@ impl Opener {
                     given_up = true;
                     self.recovery.replay.damaged_bytes += gap.range.end - gap.range.start;
                     self.recovery.replay.lost_records += u64::from(gap.is_one_record());
+                    if gap.is_one_record() {
+                        records.extend(DamagedRecord::at(source, &gap).map_err(broken)?);
+                    }
                     continue;
                 }
             };
@@ -154,6 +160,7 @@ impl Opener {
                     given_up = true;
                     self.recovery.replay.lost_records += 1;
                     self.findings.add(losing(relative, &error, Loss::Certain, Some(1)));
+                    records.extend(DamagedRecord::of(record.offset, &record.payload));
                     continue;
                 }
             };
@@ -180,6 +187,6 @@ impl Opener {
         self.files.sync(&temporary, file.as_ref())?;
         self.files.fs().rename(&temporary, &path).map_err(|error| EngineError::io(&path, error))?;
         self.files.sync_dir(path.parent().unwrap_or(&self.root))?;
-        Ok(written)
+        Ok((written, records))
     }
 }

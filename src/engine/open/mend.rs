@@ -19,14 +19,15 @@ use super::{
 };
 
 impl Opener {
-    /// Makes the id map that of the published blocks: forgets ids that only the log gave out, and finds keys again that it deleted.
+    /// Makes the id map that of the published blocks: forgets ids that only the log gave out, and finds keys again that it deleted. Returns the keys
+    /// that it knew ahead of the published blocks.
     pub(super) fn mend_id_map(
         &mut self,
         view: &View,
         manifest: &Manifest,
         collection: &mut Collection,
         first_id: u64,
-    ) -> Result<(), EngineError> {
+    ) -> Result<Vec<Vec<u8>>, EngineError> {
         let ahead = collection.id_map.keys_from(first_id)?;
         for key in &ahead {
             collection.id_map.delete(key)?;
@@ -44,7 +45,7 @@ impl Opener {
             });
         });
         self.findings.extend(findings.list());
-        result
+        result.map(|()| ahead)
     }
 
     /// Builds the writing segment's indexes anew from its published rows where their end was torn, and where they have more rows than are published.

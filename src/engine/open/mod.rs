@@ -8,6 +8,8 @@
 //! Damage is never guessed away. What a crash leaves (a torn tail, a manifest that was never finished) is put right and told; anything else
 //! ends the opening, unless loss has been accepted, and then what is given up is put aside first.
 
+mod ahead;
+mod given_up;
 mod log;
 mod mend;
 mod replay;
@@ -57,6 +59,8 @@ use super::{
     wal::WalWriter,
 };
 
+pub use given_up::GivenUp;
+
 const ACCEPT: &str = "`zvecctl recover --accept-loss` keeps every intact record and puts the damaged bytes aside";
 const MEND: &str = "`zvecctl verify` tells all that is wrong; nothing is written into a damaged collection";
 
@@ -79,6 +83,8 @@ pub struct OpenOptions {
 pub struct Opening {
     /// What each step found and did.
     pub recovery: Recovery,
+    /// Documents whose records were given up, as far as anything names them.
+    pub given_up: Vec<GivenUp>,
     /// The collection, or why it cannot be written.
     pub collection: Result<Collection, EngineError>,
 }
@@ -94,8 +100,15 @@ impl Collection {
         // The quarantine lies beside the directory, whose name `.` does not tell.
         let root = files.fs().canonical(root).unwrap_or_else(|_| root.to_owned());
         let quarantine = Quarantine::new(files.clone(), &root, options.options.now());
-        let mut opener =
-            Opener { files, root, options, quarantine, recovery: Recovery::default(), findings: Findings::default() };
+        let mut opener = Opener {
+            files,
+            root,
+            options,
+            quarantine,
+            recovery: Recovery::default(),
+            findings: Findings::default(),
+            given_up: Vec::new(),
+        };
         let collection = opener.run();
         if let Err(error) = &collection {
             opener.fail(error);
@@ -106,7 +119,7 @@ impl Collection {
         if let Ok(collection) = &collection {
             recovery.documents = collection.len();
         }
-        Opening { recovery, collection }
+        Opening { recovery, given_up: opener.given_up, collection }
     }
 }
 
@@ -117,6 +130,7 @@ struct Opener {
     quarantine: Quarantine,
     recovery: Recovery,
     findings: Findings,
+    given_up: Vec<GivenUp>,
 }
 
 impl Opener {

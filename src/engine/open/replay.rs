@@ -3,14 +3,16 @@
 //! Documents get ids by counting, as zvec does it. Which document an upsert, update or deletion means is told by its key; the id in the
 //! record is used where the key tells nothing, because zvec's own ids are off by one behind its block switch.
 
-use std::{collections::HashMap, path::Path};
+use std::path::Path;
+
+use foldhash::HashMap;
 
 use crate::{
     format::{
-        document::{self, Op},
+        FormatError,
+        document::{Op, WalDoc},
         manifest::Manifest,
         value::Value,
-        wal::{Entry, Reader, Record},
     },
     inspect::{self, FileSource, View, losing, old_ids},
     report::{Finding, Loss, show_path},
@@ -18,16 +20,31 @@ use crate::{
 
 use super::{
     super::{Collection, Doc, EngineError, wal::WalWriter},
-    ACCEPT, Opener, damaged,
+    ACCEPT, Opener,
+    ahead::{self, Ahead, Content, Operation},
+    damaged,
 };
+
+/// What ends a replay.
+enum Stop {
+    Engine(EngineError),
+    Log(FormatError),
+}
+
+impl From<FormatError> for Stop {
+    fn from(error: FormatError) -> Self {
+        Self::Log(error)
+    }
+}
 
 /// What the records so far make of the keys that they touch.
 #[derive(Default)]
-struct Replayed {
-    latest: HashMap<Vec<u8>, Option<u64>>,
+pub(super) struct Replayed {
+    /// The document that the last record of a key made; `None` if that deleted it.
+    pub latest: HashMap<Vec<u8>, Option<u64>>,
     /// Rows of published blocks that the keys mean.
     old: HashMap<Vec<u8>, u64>,
-    first_id: u64,
+    pub first_id: u64,
     shifted: bool,
     /// The log as it was is in the quarantine.
     set_aside: bool,
@@ -61,21 +78,24 @@ impl Opener {
             FileSource::open(self.files.fs().as_ref(), &path).map_err(|error| EngineError::io(&path, error))?;
         let broken = |error| EngineError::format(&path, error);
         let snapshot = collection.deletes.published().clone();
+        let mut known_ahead = Vec::new();
         let mut replayed = Replayed { first_id, set_aside: log.lossy, ..Replayed::default() };
         if log.lossy || !collection.id_map.is_empty()? {
             if log.lossy {
-                self.mend_id_map(view, manifest, collection, first_id)?;
+                known_ahead = self.mend_id_map(view, manifest, collection, first_id)?;
                 self.mend_indexes(manifest, collection)?;
             }
             let id_map = inspect::idmap::IdMap::load(view, manifest);
-            replayed.old = old_ids(view, manifest, &id_map, &snapshot, &source, &self.findings).map_err(broken)?;
+            let old = old_ids(view, manifest, &id_map, &snapshot, &source, &self.findings).map_err(broken)?;
+            replayed.old = old.into_iter().collect();
         }
-        let mut reader = Reader::new(&source).map_err(broken)?;
-        while let Some(entry) = reader.next_entry().map_err(broken)? {
-            let Entry::Record(record) = entry else { continue };
-            self.replay_record(&relative, collection, &mut replayed, &record)?;
-        }
-        drop(reader);
+        let schema = collection.schema.clone();
+        let replay = |record| self.replay_record(&relative, collection, &mut replayed, record).map_err(Stop::Engine);
+        ahead::each(&source, &schema, replay).map_err(|stop| match stop {
+            Stop::Engine(error) => error,
+            Stop::Log(error) => broken(error),
+        })?;
+        self.name_given_up(&relative, collection, known_ahead, &log.damaged_records, &replayed)?;
         collection.wal = WalWriter::resume(self.files.clone(), path, log.end)?;
         let replay = &self.recovery.replay;
         let mut detail = format!(
@@ -101,26 +121,28 @@ impl Opener {
         relative: &Path,
         collection: &mut Collection,
         replayed: &mut Replayed,
-        record: &Record,
+        record: Ahead,
     ) -> Result<(), EngineError> {
-        let doc = match document::decode(&record.payload, record.payload_offset()) {
-            Ok(doc) => doc,
+        let Ahead { offset, operation } = record;
+        let operation = match operation {
+            Ok(operation) => operation,
             Err(error) => return Err(damaged(losing(relative, &error, Loss::Certain, Some(1)), ACCEPT)),
         };
-        if let Op::Unknown(number) = doc.op {
+        if let Op::Unknown(number) = operation.op {
             let detail = format!("operation {number}, which no known release writes; zvec skips it, and so does this");
-            self.findings.add(Finding::warning("wal.operation", detail).at(relative).offset(record.offset));
+            self.findings.add(Finding::warning("wal.operation", detail).at(relative).offset(offset));
             return Ok(());
         }
-        let replaces = self.replaced(relative, replayed, record, &doc);
-        let (op, pk) = (doc.op, doc.pk.clone());
+        let replaces = self.replaced(relative, replayed, offset, &operation);
+        let Operation { op, content, .. } = operation;
+        let pk = content.pk().to_vec();
         let deletes = op == Op::Delete;
-        let doc = match deletes {
-            true => Doc { pk: doc.pk, values: Vec::new() },
-            false => self.conform(relative, collection, record, doc, &mut replayed.set_aside)?,
+        let doc = match content {
+            Content::Whole(doc) => doc,
+            Content::Odd(stored) => self.conform(relative, collection, offset, stored, &mut replayed.set_aside)?,
         };
         let added = collection.next_doc_id;
-        collection.apply(op, doc, replaces, record.offset)?;
+        collection.apply(op, doc, replaces, offset)?;
         let replay = &mut self.recovery.replay;
         replay.records += 1;
         replay.documents += u64::from(!deletes);
@@ -136,31 +158,31 @@ impl Opener {
         &mut self,
         relative: &Path,
         replayed: &mut Replayed,
-        record: &Record,
-        doc: &document::WalDoc,
+        offset: u64,
+        operation: &Operation,
     ) -> Option<u64> {
-        if doc.op == Op::Insert {
+        if operation.op == Op::Insert {
             return None;
         }
-        if doc.pk.is_empty() {
-            return Some(doc.doc_id);
+        let (pk, doc_id) = (operation.content.pk(), operation.doc_id);
+        if pk.is_empty() {
+            return Some(doc_id);
         }
-        let current = match replayed.latest.get(&doc.pk) {
+        let current = match replayed.latest.get(pk) {
             Some(latest) => *latest,
-            None => replayed.old.get(&doc.pk).copied(),
+            None => replayed.old.get(pk).copied(),
         };
-        if doc.op == Op::Upsert {
+        if operation.op == Op::Upsert {
             return current;
         }
         // An id of this log whose record is not in it may be another document's by now.
-        let id = current.or((doc.doc_id < replayed.first_id).then_some(doc.doc_id))?;
-        if id != doc.doc_id && !std::mem::replace(&mut replayed.shifted, true) {
+        let id = current.or((doc_id < replayed.first_id).then_some(doc_id))?;
+        if id != doc_id && !std::mem::replace(&mut replayed.shifted, true) {
             let detail = format!(
-                "the record names document {}, its key belongs to {id}: a record before it is missing (zvec loses one when it is killed behind \
-                 a block switch); keys were followed",
-                doc.doc_id
+                "the record names document {doc_id}, its key belongs to {id}: a record before it is missing (zvec loses one when it is killed behind \
+                 a block switch); keys were followed"
             );
-            let finding = Finding::warning("wal.shifted-ids", detail).at(relative).offset(record.offset);
+            let finding = Finding::warning("wal.shifted-ids", detail).at(relative).offset(offset);
             self.findings.add(finding.loses(Loss::Possible, Some(1)));
         }
         Some(id)
@@ -172,8 +194,8 @@ impl Opener {
         &mut self,
         relative: &Path,
         collection: &Collection,
-        record: &Record,
-        stored: document::WalDoc,
+        offset: u64,
+        stored: WalDoc,
         set_aside: &mut bool,
     ) -> Result<Doc, EngineError> {
         let given: Vec<String> =
@@ -182,7 +204,7 @@ impl Opener {
         for (name, value) in &stored.fields {
             let Some(refusal) = collection.schema.misfit(name, value) else { continue };
             let code = if refusal.code == "document.dimension" { "wal.dimension" } else { "wal.field-value" };
-            let finding = Finding::error(code, refusal.message).at(relative).offset(record.offset);
+            let finding = Finding::error(code, refusal.message).at(relative).offset(offset);
             let finding = finding.loses(Loss::Certain, Some(1));
             if !self.options.accept_loss {
                 return Err(damaged(finding, ACCEPT));
@@ -203,12 +225,12 @@ impl Opener {
                 let what = if odd { "a value of another type than the schema's" } else { "no value" };
                 let detail =
                     format!("field {} has {what} and may not be null: the record cannot be replayed", field.name);
-                let finding = Finding::error("wal.field-type", detail).at(relative).offset(record.offset);
+                let finding = Finding::error("wal.field-type", detail).at(relative).offset(offset);
                 return Err(damaged(finding.loses(Loss::Certain, Some(1)), ACCEPT));
             }
             if odd && !misfits.contains(&field.name) {
                 let detail = format!("field {} does not have the schema's type; zvec reads it as null", field.name);
-                self.findings.add_row(Finding::warning("wal.field-type", detail).at(relative).offset(record.offset));
+                self.findings.add_row(Finding::warning("wal.field-type", detail).at(relative).offset(offset));
             }
         }
         Ok(doc)

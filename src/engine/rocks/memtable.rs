@@ -3,7 +3,7 @@
 //! Per key there is only what is left of its writes: a value, a deletion, or operands. They are newer than everything in tables, and get
 //! their sequence numbers when they are flushed.
 
-use std::collections::HashMap;
+use foldhash::HashMap;
 
 use super::Operator;
 use crate::format::{

@@ -10,7 +10,7 @@ pub mod shorthand;
 pub(super) mod tests;
 mod vector_rules;
 
-use std::collections::HashMap;
+use foldhash::HashMap;
 
 use crate::format::{
     FormatError,

@@ -3,11 +3,11 @@
 use std::time::Duration;
 
 use crate::{
-    engine::{Collection, EngineError, OpenOptions, Opening},
-    report::repair::{Action, DoneAction},
+    engine::{Collection, EngineError, GivenUp, OpenOptions, Opening},
+    report::repair::{Action, DoneAction, LostDocument},
 };
 
-use super::{super::bench::Bench, done};
+use super::{super::bench::Bench, NAMED, done, lose};
 
 /// Findings of a log of which nobody can tell how much it held.
 const HEADLESS: [&str; 4] = ["wal.empty", "wal.header-truncated", "wal.missing", "wal.behind"];
@@ -15,7 +15,7 @@ const HEADLESS: [&str; 4] = ["wal.empty", "wal.header-truncated", "wal.missing",
 /// Replays the log with every intact record and flushes. Returns the manifest that was published.
 pub fn replay(bench: &Bench, action: &Action) -> Result<(DoneAction, Option<String>), EngineError> {
     let options = OpenOptions { lock_timeout: Duration::ZERO, accept_loss: true, ..OpenOptions::default() };
-    let Opening { recovery, collection } = Collection::open(bench.fs().clone(), bench.root(), options);
+    let Opening { recovery, given_up, collection } = Collection::open(bench.fs().clone(), bench.root(), options);
     let mut collection = collection?;
     let flushed = collection.flush()?;
     let replay = &recovery.replay;
@@ -32,7 +32,19 @@ pub fn replay(bench: &Bench, action: &Action) -> Result<(DoneAction, Option<Stri
             0 => "an unknown number of records".to_owned(),
             records => format!("{records} records"),
         };
-        report.doubtful.push(format!("{records} stood in the {} damaged bytes and are lost", replay.damaged_bytes));
+        let named = given_up.iter().filter(|document| document.lost).count();
+        report.doubtful.push(format!(
+            "{records} stood in the {} damaged bytes and are lost; {named} documents of them are named",
+            replay.damaged_bytes
+        ));
+    }
+    for GivenUp { key, lost, reason } in given_up {
+        let id = String::from_utf8_lossy(&key).into_owned();
+        if lost {
+            lose(&mut report, LostDocument { id: Some(id), doc_id: None, reason });
+        } else if report.doubtful.len() < NAMED {
+            report.doubtful.push(format!("{id:?}: {reason}"));
+        }
     }
     if action.findings.iter().any(|code| HEADLESS.contains(&code.as_str())) {
         report.doubtful.push(

@@ -1,0 +1,118 @@
+//! Which documents were in the parts of a log that were given up. Two things may still name them: the bytes of a damaged record, for which no checksum
+//! vouches, and the id map, if it was written ahead of the manifest.
+
+use std::{collections::BTreeMap, path::Path};
+
+use super::{
+    super::{Collection, EngineError},
+    Opener,
+    replay::Replayed,
+};
+use crate::{
+    format::{
+        Result, Source,
+        document::{self, Op},
+        read_vec,
+        wal::{FRAME_LEN, Gap, ZVEC_MAX_PAYLOAD},
+    },
+    report::{Finding, Loss},
+};
+
+/// Longest primary key that zvec takes: a longer one is none.
+const MAX_KEY: usize = 1024;
+/// Documents that one finding names.
+const NAMED: usize = 20;
+
+/// A document of which a record of the log was given up.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct GivenUp {
+    /// Its primary key.
+    pub key: Vec<u8>,
+    /// Whether the document is gone, or an older version of it is back. Else only a deletion may have been lost, or something may be there twice.
+    pub lost: bool,
+    /// What names it, and what that means.
+    pub reason: String,
+}
+
+/// What the bytes of a record say that was given up.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct DamagedRecord {
+    offset: u64,
+    key: Vec<u8>,
+    op: Op,
+}
+
+impl DamagedRecord {
+    /// The record that a gap consists of. Fails if the source does.
+    pub(super) fn at(source: &dyn Source, gap: &Gap) -> Result<Option<Self>> {
+        let at = gap.range.start.saturating_add(FRAME_LEN);
+        let len = gap.range.end.saturating_sub(at).min(u64::from(ZVEC_MAX_PAYLOAD));
+        Ok(Self::of(gap.range.start, &read_vec(source, at, len, "wal.truncated")?))
+    }
+
+    /// What a payload says; `None` if its head makes no sense.
+    pub(super) fn of(offset: u64, payload: &[u8]) -> Option<Self> {
+        let head = document::decode_head(payload, offset).ok()?;
+        let text = std::str::from_utf8(head.pk).ok()?;
+        let plausible = !text.is_empty() && text.len() <= MAX_KEY && !text.contains(char::is_control);
+        let known = !matches!(head.op, Op::Unknown(_));
+        (plausible && known).then(|| Self { offset, key: head.pk.to_vec(), op: head.op })
+    }
+}
+
+impl Opener {
+    /// Names, after the replay, the documents whose records were given up: `known_ahead` are the keys that the id map had ahead of the published rows.
+    pub(super) fn name_given_up(
+        &mut self,
+        relative: &Path,
+        collection: &Collection,
+        known_ahead: Vec<Vec<u8>>,
+        records: &[DamagedRecord],
+        replayed: &Replayed,
+    ) -> std::result::Result<(), EngineError> {
+        let mut named: BTreeMap<Vec<u8>, GivenUp> = BTreeMap::new();
+        for record in records {
+            let (offset, op) = (record.offset, record.op);
+            let id = collection.id_map.get(&record.key)?;
+            let newer = replayed.latest.contains_key(&record.key);
+            let (lost, means) = match (op, id, newer) {
+                (_, _, true) => (false, "other records of it were replayed"),
+                (Op::Delete, Some(_), false) => (false, "it is there, and was deleted"),
+                (Op::Delete, None, false) => continue,
+                (_, Some(_), false) => (true, "the version before it is back"),
+                (_, None, false) => (true, "it is gone"),
+            };
+            let reason = format!(
+                "{op} at byte {offset} of {}, whose bytes no checksum vouches for: {means}",
+                relative.display()
+            );
+            named.insert(record.key.clone(), GivenUp { key: record.key.clone(), lost, reason });
+        }
+        for key in known_ahead {
+            if replayed.latest.contains_key(&key) || named.contains_key(&key) {
+                continue;
+            }
+            let means =
+                if collection.id_map.get(&key)?.is_some() { "the version before it is back" } else { "it is gone" };
+            let reason = format!("named by the id map, its record is not in {}: {means}", relative.display());
+            named.insert(key.clone(), GivenUp { key, lost: true, reason });
+        }
+        let lost: Vec<String> = named
+            .values()
+            .filter(|document| document.lost)
+            .map(|document| format!("{:?}", String::from_utf8_lossy(&document.key)))
+            .collect();
+        if let Some((names, count)) = lost
+            .get(..lost.len().min(NAMED))
+            .filter(|names| !names.is_empty())
+            .map(|names| (names.join(", "), lost.len()))
+        {
+            let more = if count > NAMED { format!(" and {} more", count - NAMED) } else { String::new() };
+            let detail = format!("documents of records that were given up: {names}{more}");
+            let finding = Finding::error("wal.lost-documents", detail).at(relative);
+            self.findings.add(finding.loses(Loss::Certain, Some(count as u64)));
+        }
+        self.given_up.extend(named.into_values());
+        Ok(())
+    }
+}
