@@ -101,12 +101,17 @@ impl Collection {
     }
 
     /// Ends without a flush. What was acknowledged stays in the log; the vector files of the open block, which the next opening makes
-    /// anew from it under other names, are removed: zvec would never do so. One that cannot be removed wastes room and nothing else.
+    /// anew from it under other names, are removed: zvec would never do so.
     pub fn close(self) {
         if self.broken.is_none() {
-            for path in self.segment.block.vector_paths() {
-                self.files.remove(path).ok();
-            }
+            self.discard_open_block();
+        }
+    }
+
+    /// Removes the vector files of the open block. One that cannot be removed wastes room and nothing else.
+    pub(super) fn discard_open_block(&self) {
+        for path in self.segment.block.vector_paths() {
+            self.files.remove(path).ok();
         }
     }
 

@@ -3,6 +3,7 @@
 //! Found by handing documents to zvec 0.8.0; `testdata/document_rules.jsonl` holds its answers.
 
 use crate::format::{
+    self,
     document::{self, Head, MIN_LEN, Op, WalDoc},
     manifest::proto::DataType,
     value::Value,
@@ -142,21 +143,23 @@ impl Schema {
         doc
     }
 
-    /// Whether a document of the log can be kept as it is: each value is of its field's type and right in itself, and none is missing that has to be
-    /// there. Then [`decode`](Self::decode) loses nothing of the fields that the schema has.
-    pub(super) fn keeps(&self, stored: &WalDoc) -> bool {
+    /// A document of the log that can be kept as it is: each value is of its field's type and right in itself, and none is missing that has to be
+    /// there. `None` inside for any other; then [`decode`](Self::decode) and [`misfit`](Self::misfit) tell more. Codes as
+    /// [`document::decode`].
+    pub(super) fn decode_whole<'a>(&self, payload: &'a [u8], base: u64) -> format::Result<(Head<'a>, Option<Doc>)> {
         let mut required = self.fields().iter().filter(|field| !field.nullable).count();
-        let mut seen = vec![false; self.fields().len()];
-        for (name, value) in &stored.fields {
-            let Some(position) = self.position(name) else { continue };
-            let (Some(field), Some(seen)) = (self.fields().get(position), seen.get_mut(position)) else { continue };
-            let fits = if *value == Value::Null { field.nullable } else { check_value(field, value).is_ok() };
-            if !fits || std::mem::replace(seen, true) {
-                return false;
-            }
-            required -= usize::from(!field.nullable);
-        }
-        required == 0
+        let mut values = vec![None; self.fields().len()];
+        let mut whole = true;
+        let head = document::decode_each(payload, base, |name, value| {
+            let Some(position) = self.position(name) else { return };
+            let (Some(field), Some(slot)) = (self.fields().get(position), values.get_mut(position)) else { return };
+            let fits = if value == Value::Null { field.nullable } else { check_value(field, &value).is_ok() };
+            let first = slot.replace(value).is_none();
+            whole &= fits && first;
+            required -= usize::from(whole && !field.nullable);
+        })?;
+        let whole = (whole && required == 0) || head.op == Op::Delete;
+        Ok((head, whole.then(|| Doc { pk: head.pk.to_vec(), values })))
     }
 
     /// Why a value of the log cannot be kept though it is of the field's type. Fields that the schema does not have are left out anyway.

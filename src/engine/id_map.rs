@@ -44,6 +44,25 @@ impl IdMap {
         }
     }
 
+    /// What writes that are not flushed make of a primary key: its document id, or `None` inside if they delete it.
+    pub fn unflushed(&self, pk: &[u8]) -> Result<Option<Option<u64>>, EngineError> {
+        match self.store.unflushed(FAMILY, pk)? {
+            Some(Some(value)) => self.decode(&value).map(|id| Some(Some(id))),
+            Some(None) => Ok(Some(None)),
+            None => Ok(None),
+        }
+    }
+
+    /// The primary keys that such writes touch.
+    pub fn unflushed_keys(&self) -> Result<impl Iterator<Item = &[u8]>, EngineError> {
+        self.store.unflushed_keys(FAMILY)
+    }
+
+    /// Makes room for so many more primary keys.
+    pub fn reserve(&mut self, keys: usize) -> Result<(), EngineError> {
+        self.store.reserve(FAMILY, keys)
+    }
+
     /// Gives a primary key a document id.
     pub fn put(&mut self, pk: &[u8], doc_id: u64) -> Result<(), EngineError> {
         self.store.put(FAMILY, pk, &encode_value(doc_id))

@@ -97,24 +97,28 @@ impl std::fmt::Display for Op {
 /// Codes: `document.truncated`, `document.trailing-bytes`, `document.name`, `document.bool`, `document.sparse`,
 /// `document.tag`, and `document.newer` for a value tag just above the known ones.
 pub fn decode(payload: &[u8], base: u64) -> Result<WalDoc> {
-    let mut cursor = Cursor::new(payload, base, CUT);
-    let pk = cursor.u32_bytes()?.to_vec();
-    let score = cursor.f32()?;
-    let doc_id = cursor.u64()?;
-    let op = Op::from_number(cursor.u32()?);
-    let count = cursor.u32()?;
     let mut fields = Vec::new();
+    let Head { pk, score, doc_id, op } =
+        decode_each(payload, base, |name, value| fields.push((name.to_owned(), value)))?;
+    Ok(WalDoc { pk: pk.to_vec(), score, doc_id, op, fields })
+}
+
+/// The same, with each field, in stored order, given to `field` as it is decoded. Codes as [`decode`].
+pub fn decode_each(payload: &[u8], base: u64, mut field: impl FnMut(&str, Value)) -> Result<Head<'_>> {
+    let mut cursor = Cursor::new(payload, base, CUT);
+    let head = head(&mut cursor)?;
+    let count = cursor.u32()?;
     for _ in 0..count {
         let at = cursor.offset();
         let name = std::str::from_utf8(cursor.u32_bytes()?)
             .map_err(|_| FormatError::malformed("document.name", at, "a field name is not UTF-8"))?;
-        fields.push((name.to_owned(), value(&mut cursor, name)?));
+        field(name, value(&mut cursor, name)?);
     }
     if !cursor.is_empty() {
         let detail = format!("{} bytes follow the last of {count} fields", cursor.remaining());
         return Err(FormatError::malformed("document.trailing-bytes", cursor.offset(), detail));
     }
-    Ok(WalDoc { pk, score, doc_id, op, fields })
+    Ok(head)
 }
 
 /// What stands before a document's fields; see [`WalDoc`].
@@ -129,7 +133,10 @@ pub struct Head<'a> {
 
 /// Decodes no more than key, id and operation of a payload that begins at file offset `base`. Code: `document.truncated`.
 pub fn decode_head(payload: &[u8], base: u64) -> Result<Head<'_>> {
-    let mut cursor = Cursor::new(payload, base, CUT);
+    head(&mut Cursor::new(payload, base, CUT))
+}
+
+fn head<'a>(cursor: &mut Cursor<'a>) -> Result<Head<'a>> {
     let pk = cursor.u32_bytes()?;
     let score = cursor.f32()?;
     let doc_id = cursor.u64()?;

@@ -28,4 +28,4 @@ pub mod wal;
 
 pub use error::{FormatError, Kind, Result};
 pub use sink::{Sink, SinkError};
-pub use source::{Source, SourceError, read_vec};
+pub use source::{Source, SourceError, read_into, read_vec};

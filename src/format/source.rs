@@ -75,6 +75,17 @@ impl<S: Source + ?Sized> Source for Box<S> {
 /// Reads `len` bytes at `offset` into memory, after checking that the source holds them: what a file *claims* is
 /// never allocated, only what is there. `code` names the structure that is cut if it is not.
 pub fn read_vec<S: Source + ?Sized>(source: &S, offset: u64, len: u64, code: &'static str) -> Result<Vec<u8>> {
+    read_into(source, offset, len, code, Vec::new())
+}
+
+/// The same into the memory of `buf`, whose content is given up.
+pub fn read_into<S: Source + ?Sized>(
+    source: &S,
+    offset: u64,
+    len: u64,
+    code: &'static str,
+    mut buf: Vec<u8>,
+) -> Result<Vec<u8>> {
     let size = source.size();
     if offset.checked_add(len).is_none_or(|end| end > size) {
         let detail = format!("{len} bytes expected, the file ends at {size}");
@@ -82,7 +93,7 @@ pub fn read_vec<S: Source + ?Sized>(source: &S, offset: u64, len: u64, code: &'s
     }
     let len = usize::try_from(len)
         .map_err(|_| FormatError::unsupported(code, offset, format!("{len} bytes do not fit in memory")))?;
-    let mut buf = vec![0; len];
+    buf.resize(len, 0);
     source.read_exact_at(offset, &mut buf).map_err(|error| FormatError {
         code: "io.read",
         kind: Kind::Io,

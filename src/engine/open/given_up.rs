@@ -74,7 +74,7 @@ impl Opener {
         for record in records {
             let (offset, op) = (record.offset, record.op);
             let id = collection.id_map.get(&record.key)?;
-            let newer = replayed.latest.contains_key(&record.key);
+            let newer = replayed.latest(collection, &record.key)?.is_some();
             let (lost, means) = match (op, id, newer) {
                 (_, _, true) => (false, "other records of it were replayed"),
                 (Op::Delete, Some(_), false) => (false, "it is there, and was deleted"),
@@ -89,7 +89,7 @@ impl Opener {
             named.insert(record.key.clone(), GivenUp { key: record.key.clone(), lost, reason });
         }
         for key in known_ahead {
-            if replayed.latest.contains_key(&key) || named.contains_key(&key) {
+            if named.contains_key(&key) || replayed.latest(collection, &key)?.is_some() {
                 continue;
             }
             let means =

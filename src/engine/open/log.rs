@@ -4,9 +4,9 @@ use std::{io, path::Path};
 
 use crate::{
     format::{
-        Source,
+        self, FormatError, Source,
         document::{self, Op},
-        wal::{End, Entry, HEADER_LEN, Reader, encode_header, encode_record, scan},
+        wal::{End, Entry, HEADER_LEN, Reader, Scan, encode_header, encode_record, scan},
     },
     inspect::{FileSource, losing},
     report::{Finding, Loss},
@@ -24,10 +24,27 @@ pub(super) struct Log {
     pub damaged_records: Vec<DamagedRecord>,
 }
 
+/// What a log is like as a whole.
+pub(super) struct Looked {
+    scan: Scan,
+    /// The first intact record that makes no sense.
+    undecodable: Option<FormatError>,
+}
+
+/// Reads a whole log for damage.
+pub(super) fn look(source: &FileSource) -> format::Result<Looked> {
+    let mut undecodable = None;
+    let scan = scan(source, |record| {
+        if let Err(error) = document::decode_head(&record.payload, record.payload_offset()) {
+            undecodable.get_or_insert(error);
+        }
+    })?;
+    Ok(Looked { scan, undecodable })
+}
+
 impl Opener {
-    /// Looks at the log, cuts off what a crash left at its end, and, if loss is accepted, writes it anew without its damaged parts.
-    /// `None`: there is none, or nothing in it.
-    pub(super) fn examine_log(&mut self, relative: &Path, first_id: u64) -> Result<Option<Log>, EngineError> {
+    /// Opens the log. `None`: there is none, or nothing in it.
+    pub(super) fn open_log(&mut self, relative: &Path) -> Result<Option<FileSource>, EngineError> {
         let path = self.root.join(relative);
         let source = match FileSource::open(self.files.fs().as_ref(), &path) {
             Ok(source) => source,
@@ -49,25 +66,24 @@ impl Opener {
             }
             return Ok(None);
         }
-        let mut undecodable = None;
-        let scanned = scan(&source, |record| {
-            if let Err(error) = document::decode_head(&record.payload, record.payload_offset()) {
-                undecodable.get_or_insert((record.offset, error));
-            }
-        })
-        .map_err(|error| EngineError::format(&path, error))?;
-        let first_fault = scanned.damage.first().map(|(gap, after)| (gap.clone(), *after));
-        let at_end = match &scanned.end {
-            End::Clean => None,
-            End::TornTail(gap) if !gap.is_one_record() => {
-                self.cut_tail(relative, gap.range.start, source.size(), &gap.fault.to_string())?;
-                None
-            }
-            End::TornTail(gap) | End::GivenUp(gap) => Some((gap.clone(), 0)),
-        };
-        let end = match &scanned.end {
-            End::TornTail(gap) if !gap.is_one_record() => gap.range.start,
-            _ => source.size(),
+        Ok(Some(source))
+    }
+
+    /// Cuts off what a crash left at the end of the log, and, if loss is accepted, writes it anew without its damaged parts. Refuses a damaged one
+    /// otherwise, and leaves it alone.
+    pub(super) fn settle(
+        &mut self,
+        relative: &Path,
+        source: &FileSource,
+        looked: Looked,
+        first_id: u64,
+    ) -> Result<Log, EngineError> {
+        let Looked { scan, undecodable } = looked;
+        let first_fault = scan.damage.first().map(|(gap, after)| (gap.clone(), *after));
+        let (torn, at_end) = match scan.end {
+            End::Clean => (None, None),
+            End::TornTail(gap) if !gap.is_one_record() => (Some(gap), None),
+            End::TornTail(gap) | End::GivenUp(gap) => (None, Some((gap, 0))),
         };
         let fault = first_fault.or(at_end);
         let finding = match (&fault, &undecodable) {
@@ -77,21 +93,33 @@ impl Opener {
                 let finding = Finding::error("wal.damaged", detail).at(relative).offset(gap.range.start);
                 Some(finding.loses(Loss::Possible, gap.is_one_record().then_some(1)))
             }
-            (None, Some((_, error))) => Some(losing(relative, error, Loss::Certain, Some(1))),
+            (None, Some(error)) => Some(losing(relative, error, Loss::Certain, Some(1))),
             (None, None) => None,
         };
-        if let Some(finding) = finding {
-            if !self.options.accept_loss {
-                return Err(damaged(finding, ACCEPT));
-            }
-            self.findings.add(finding.clone());
-            let (end, damaged_records) = self.rewrite(relative, &source, first_id, &finding.detail)?;
-            return Ok(Some(Log { end, lossy: true, damaged_records }));
+        if let Some(finding) = finding.as_ref().filter(|_| !self.options.accept_loss) {
+            return Err(damaged(finding.clone(), ACCEPT));
         }
-        if scanned.header.fault.is_some() {
+        let mut end = source.size();
+        if let Some(gap) = torn {
+            self.cut_tail(relative, gap.range.start, end, &gap.fault.to_string())?;
+            end = gap.range.start;
+        }
+        if let Some(finding) = finding {
+            self.findings.add(finding.clone());
+            let cut = self.reopen(relative)?;
+            let (end, damaged_records) = self.rewrite(relative, &cut, first_id, &finding.detail)?;
+            return Ok(Log { end, lossy: true, damaged_records });
+        }
+        if scan.header.fault.is_some() {
             self.mend_header(relative)?;
         }
-        Ok(Some(Log { end, lossy: false, damaged_records: Vec::new() }))
+        Ok(Log { end, lossy: false, damaged_records: Vec::new() })
+    }
+
+    /// The log as it is by now.
+    pub(super) fn reopen(&self, relative: &Path) -> Result<FileSource, EngineError> {
+        let path = self.root.join(relative);
+        FileSource::open(self.files.fs().as_ref(), &path).map_err(|error| EngineError::io(&path, error))
     }
 
     fn cut_tail(&mut self, relative: &Path, start: u64, size: u64, fault: &str) -> Result<(), EngineError> {

@@ -8,7 +8,6 @@
 //! Damage is never guessed away. What a crash leaves (a torn tail, a manifest that was never finished) is put right and told; anything else
 //! ends the opening, unless loss has been accepted, and then what is given up is put aside first.
 
-mod ahead;
 mod given_up;
 mod log;
 mod mend;

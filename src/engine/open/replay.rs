@@ -3,16 +3,17 @@
 //! Documents get ids by counting, as zvec does it. Which document an upsert, update or deletion means is told by its key; the id in the
 //! record is used where the key tells nothing, because zvec's own ids are off by one behind its block switch.
 
-use std::path::Path;
+use std::{panic::resume_unwind, path::Path, thread};
 
-use foldhash::HashMap;
+use foldhash::{HashMap, HashSet};
 
 use crate::{
     format::{
-        FormatError,
-        document::{Op, WalDoc},
+        Source,
+        document::{self, Head, Op, WalDoc},
         manifest::Manifest,
         value::Value,
+        wal::{EntryRef, FRAME_LEN, Reader, RecordRef},
     },
     inspect::{self, FileSource, View, losing, old_ids},
     report::{Finding, Loss, show_path},
@@ -20,34 +21,35 @@ use crate::{
 
 use super::{
     super::{Collection, Doc, EngineError, wal::WalWriter},
-    ACCEPT, Opener,
-    ahead::{self, Ahead, Content, Operation},
-    damaged,
+    ACCEPT, Opener, damaged,
+    log::{self, Log},
 };
 
-/// What ends a replay.
-enum Stop {
-    Engine(EngineError),
-    Log(FormatError),
-}
-
-impl From<FormatError> for Stop {
-    fn from(error: FormatError) -> Self {
-        Self::Log(error)
-    }
-}
+/// Keys for which room is made at once.
+const ROOM: u64 = 1 << 20;
 
 /// What the records so far make of the keys that they touch.
 #[derive(Default)]
 pub(super) struct Replayed {
-    /// The document that the last record of a key made; `None` if that deleted it.
-    pub latest: HashMap<Vec<u8>, Option<u64>>,
+    /// Keys that were among the id map's unflushed writes before the replay, and that no record has touched yet. What that map has
+    /// unflushed of any other key is what the replay made of it.
+    untouched: HashSet<Box<[u8]>>,
     /// Rows of published blocks that the keys mean.
     old: HashMap<Vec<u8>, u64>,
-    pub first_id: u64,
+    first_id: u64,
     shifted: bool,
     /// The log as it was is in the quarantine.
     set_aside: bool,
+}
+
+impl Replayed {
+    /// The document that the last record of a key made, or `None` inside if that deleted it; `None` if no record has the key.
+    pub(super) fn latest(&self, collection: &Collection, pk: &[u8]) -> Result<Option<Option<u64>>, EngineError> {
+        if !self.untouched.is_empty() && self.untouched.contains(pk) {
+            return Ok(None);
+        }
+        collection.id_map.unflushed(pk)
+    }
 }
 
 impl Opener {
@@ -64,38 +66,40 @@ impl Opener {
             return Ok(false);
         };
         let first_id = collection.next_doc_id;
-        let log = self.examine_log(&relative, first_id)?;
+        let source = self.open_log(&relative)?;
         let path = self.root.join(&relative);
         // Also of a segment that another one takes the place of: the manifest in force names this log.
         collection.wal = WalWriter::new(self.files.clone(), path.clone());
-        let Some(log) = log else {
+        let Some(source) = source else {
             let state = if self.recovery.replay.torn_bytes > 0 { "changed" } else { "ok" };
             self.step(state, format!("{}: no records", relative.display()));
             return Ok(false);
         };
         self.recovery.replay.path = Some(show_path(&relative));
-        let source =
-            FileSource::open(self.files.fs().as_ref(), &path).map_err(|error| EngineError::io(&path, error))?;
         let broken = |error| EngineError::format(&path, error);
-        let snapshot = collection.deletes.published().clone();
-        let mut known_ahead = Vec::new();
-        let mut replayed = Replayed { first_id, set_aside: log.lossy, ..Replayed::default() };
-        if log.lossy || !collection.id_map.is_empty()? {
-            if log.lossy {
-                known_ahead = self.mend_id_map(view, manifest, collection, first_id)?;
-                self.mend_indexes(manifest, collection)?;
+        let log = if self.options.accept_loss {
+            // What is given up has to be known, and put aside, before anything else is done.
+            let looked = log::look(&source).map_err(broken)?;
+            let log = self.settle(&relative, &source, looked, first_id)?;
+            let source = self.reopen(&relative)?;
+            self.replay_records(view, manifest, collection, (&relative, &source), Some(&log))?;
+            log
+        } else {
+            // A damaged log ends the opening, whatever its records would have made: they are put into memory while another thread looks.
+            let (looked, replayed) = thread::scope(|scope| {
+                let look = scope.spawn(|| log::look(&source));
+                let replayed = self.replay_records(view, manifest, collection, (&relative, &source), None);
+                (look.join().unwrap_or_else(|panic| resume_unwind(panic)), replayed)
+            });
+            let settled = looked.map_err(broken).and_then(|looked| self.settle(&relative, &source, looked, first_id));
+            match settled.and_then(|log| replayed.map(|()| log)) {
+                Ok(log) => log,
+                Err(error) => {
+                    collection.discard_open_block();
+                    return Err(error);
+                }
             }
-            let id_map = inspect::idmap::IdMap::load(view, manifest);
-            let old = old_ids(view, manifest, &id_map, &snapshot, &source, &self.findings).map_err(broken)?;
-            replayed.old = old.into_iter().collect();
-        }
-        let schema = collection.schema.clone();
-        let replay = |record| self.replay_record(&relative, collection, &mut replayed, record).map_err(Stop::Engine);
-        ahead::each(&source, &schema, replay).map_err(|stop| match stop {
-            Stop::Engine(error) => error,
-            Stop::Log(error) => broken(error),
-        })?;
-        self.name_given_up(&relative, collection, known_ahead, &log.damaged_records, &replayed)?;
+        };
         collection.wal = WalWriter::resume(self.files.clone(), path, log.end)?;
         let replay = &self.recovery.replay;
         let mut detail = format!(
@@ -116,40 +120,78 @@ impl Opener {
         Ok(log.lossy)
     }
 
+    /// Does every record of the log again. `log` says what was given up of it.
+    fn replay_records(
+        &mut self,
+        view: &View,
+        manifest: &Manifest,
+        collection: &mut Collection,
+        (relative, source): (&Path, &FileSource),
+        log: Option<&Log>,
+    ) -> Result<(), EngineError> {
+        let path = self.root.join(relative);
+        let broken = |error| EngineError::format(&path, error);
+        let (first_id, lossy) = (collection.next_doc_id, log.is_some_and(|log| log.lossy));
+        let snapshot = collection.deletes.published().clone();
+        let mut known_ahead = Vec::new();
+        let mut replayed = Replayed { first_id, set_aside: lossy, ..Replayed::default() };
+        if lossy || !collection.id_map.is_empty()? {
+            if lossy {
+                known_ahead = self.mend_id_map(view, manifest, collection, first_id)?;
+                self.mend_indexes(manifest, collection)?;
+            }
+            let id_map = inspect::idmap::IdMap::load(view, manifest);
+            let old = old_ids(view, manifest, &id_map, &snapshot, source, &self.findings).map_err(broken)?;
+            replayed.old = old.into_iter().collect();
+        }
+        replayed.untouched = collection.id_map.unflushed_keys()?.map(Box::from).collect();
+        let mut reader = Reader::new(source).map_err(broken)?;
+        while let Some(entry) = reader.next_in_place().map_err(broken)? {
+            let EntryRef::Record(record) = entry else { continue };
+            if record.index == 0 {
+                // If the others are about as long.
+                let records = source.size() / (FRAME_LEN + record.payload.len() as u64);
+                collection.id_map.reserve(records.min(ROOM) as usize)?;
+            }
+            self.replay_record(relative, collection, &mut replayed, &record)?;
+        }
+        let damaged_records = log.map_or(&[][..], |log| &log.damaged_records);
+        self.name_given_up(relative, collection, known_ahead, damaged_records, &replayed)
+    }
+
     fn replay_record(
         &mut self,
         relative: &Path,
         collection: &mut Collection,
         replayed: &mut Replayed,
-        record: Ahead,
+        record: &RecordRef<'_>,
     ) -> Result<(), EngineError> {
-        let Ahead { offset, operation } = record;
-        let operation = match operation {
-            Ok(operation) => operation,
-            Err(error) => return Err(damaged(losing(relative, &error, Loss::Certain, Some(1)), ACCEPT)),
-        };
-        if let Op::Unknown(number) = operation.op {
+        let offset = record.offset;
+        let undecodable = |error| damaged(losing(relative, &error, Loss::Certain, Some(1)), ACCEPT);
+        let decoded = collection.schema.decode_whole(&record.payload, record.payload_offset());
+        let (head, whole) = decoded.map_err(undecodable)?;
+        if let Op::Unknown(number) = head.op {
             let detail = format!("operation {number}, which no known release writes; zvec skips it, and so does this");
             self.findings.add(Finding::warning("wal.operation", detail).at(relative).offset(offset));
             return Ok(());
         }
-        let replaces = self.replaced(relative, replayed, offset, &operation);
-        let Operation { op, content, .. } = operation;
-        let pk = content.pk().to_vec();
-        let deletes = op == Op::Delete;
-        let doc = match content {
-            Content::Whole(doc) => doc,
-            Content::Odd(stored) => self.conform(relative, collection, offset, stored, &mut replayed.set_aside)?,
+        let replaces = self.replaced(relative, collection, replayed, offset, head)?;
+        if !replayed.untouched.is_empty() {
+            replayed.untouched.remove(head.pk);
+        }
+        let deletes = head.op == Op::Delete;
+        let doc = match whole {
+            Some(doc) => doc,
+            None => {
+                let stored = document::decode(&record.payload, record.payload_offset()).map_err(undecodable)?;
+                self.conform(relative, collection, offset, stored, &mut replayed.set_aside)?
+            }
         };
-        let added = collection.next_doc_id;
-        collection.apply(op, doc, replaces, offset)?;
+        collection.apply(head.op, doc, replaces, offset)?;
         let replay = &mut self.recovery.replay;
         replay.records += 1;
         replay.documents += u64::from(!deletes);
         replay.deleted += u64::from(replaces.is_some());
-        if !pk.is_empty() {
-            replayed.latest.insert(pk, (!deletes).then_some(added));
-        }
         Ok(())
     }
 
@@ -157,26 +199,27 @@ impl Opener {
     fn replaced(
         &mut self,
         relative: &Path,
+        collection: &Collection,
         replayed: &mut Replayed,
         offset: u64,
-        operation: &Operation,
-    ) -> Option<u64> {
-        if operation.op == Op::Insert {
-            return None;
+        head: Head<'_>,
+    ) -> Result<Option<u64>, EngineError> {
+        let Head { pk, doc_id, op, .. } = head;
+        if op == Op::Insert {
+            return Ok(None);
         }
-        let (pk, doc_id) = (operation.content.pk(), operation.doc_id);
         if pk.is_empty() {
-            return Some(doc_id);
+            return Ok(Some(doc_id));
         }
-        let current = match replayed.latest.get(pk) {
-            Some(latest) => *latest,
+        let current = match replayed.latest(collection, pk)? {
+            Some(latest) => latest,
             None => replayed.old.get(pk).copied(),
         };
-        if operation.op == Op::Upsert {
-            return current;
+        if op == Op::Upsert {
+            return Ok(current);
         }
         // An id of this log whose record is not in it may be another document's by now.
-        let id = current.or((doc_id < replayed.first_id).then_some(doc_id))?;
+        let Some(id) = current.or((doc_id < replayed.first_id).then_some(doc_id)) else { return Ok(None) };
         if id != doc_id && !std::mem::replace(&mut replayed.shifted, true) {
             let detail = format!(
                 "the record names document {doc_id}, its key belongs to {id}: a record before it is missing (zvec loses one when it is killed behind \
@@ -185,7 +228,7 @@ impl Opener {
             let finding = Finding::warning("wal.shifted-ids", detail).at(relative).offset(offset);
             self.findings.add(finding.loses(Loss::Possible, Some(1)));
         }
-        Some(id)
+        Ok(Some(id))
     }
 
     /// A record's document. A value of another type than the schema's is null, as a replay by zvec makes it. One that is of the type and

@@ -160,6 +160,14 @@ impl Memtable {
         self.size
     }
 
+    pub(super) fn keys(&self) -> impl Iterator<Item = &[u8]> {
+        self.entries.keys().map(AsRef::as_ref)
+    }
+
+    pub(super) fn reserve(&mut self, keys: usize) {
+        self.entries.reserve(keys);
+    }
+
     pub(super) fn get(&self, key: &[u8]) -> Option<&Op> {
         self.entries.get(key)
     }

@@ -216,6 +216,28 @@ impl RocksStore {
         Ok((&mut self.memtables[place], place))
     }
 
+    /// What unflushed writes make of `key`, which has no operands: a value, or `None` inside if they delete it. Errors as of [`put`](Self::put).
+    pub fn unflushed(&self, family: &[u8], key: &[u8]) -> Result<Option<Option<Vec<u8>>>, EngineError> {
+        let place = self.flushed.place(family)?;
+        Ok(match self.seen(place, key)? {
+            Some(Seen::Value(value)) => Some(Some(value)),
+            Some(Seen::Deleted) => Some(None),
+            Some(Seen::OnTop(_)) | None => None,
+        })
+    }
+
+    /// The keys that unflushed writes touch, in no order. Errors as of [`put`](Self::put).
+    pub fn unflushed_keys(&self, family: &[u8]) -> Result<impl Iterator<Item = &[u8]>, EngineError> {
+        let place = self.flushed.place(family)?;
+        Ok(self.memtables[place].keys())
+    }
+
+    /// Makes room for so many more keys. Errors as of [`put`](Self::put).
+    pub fn reserve(&mut self, family: &[u8], keys: usize) -> Result<(), EngineError> {
+        self.memtable(family)?.0.reserve(keys);
+        Ok(())
+    }
+
     /// Gives `key` a value.
     ///
     /// # Errors

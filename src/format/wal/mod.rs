@@ -19,7 +19,7 @@
 mod resync;
 mod window;
 
-use std::{fmt, ops::Range};
+use std::{borrow::Cow, fmt, ops::Range};
 
 use super::{FormatError, Kind, Result, Source, checksum::raw_crc32c};
 use window::Window;
@@ -64,6 +64,37 @@ impl Record {
     /// Whether zvec 0.8.0 refuses it for its length, and everything after it.
     pub fn oversize(&self) -> bool {
         self.payload.len() as u64 > u64::from(ZVEC_MAX_PAYLOAD)
+    }
+}
+
+/// An intact record whose payload still lies where it was read to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RecordRef<'a> {
+    /// Position among the intact records, from 0.
+    pub index: u64,
+    /// Offset of its frame.
+    pub offset: u64,
+    /// The stored CRC, which is that of the payload.
+    pub crc: u32,
+    /// The document's bytes.
+    pub payload: Cow<'a, [u8]>,
+}
+
+impl RecordRef<'_> {
+    /// Offset of the payload.
+    pub fn payload_offset(&self) -> u64 {
+        self.offset.saturating_add(FRAME_LEN)
+    }
+
+    /// Whether zvec 0.8.0 refuses it for its length, and everything after it.
+    pub fn oversize(&self) -> bool {
+        self.payload.len() as u64 > u64::from(ZVEC_MAX_PAYLOAD)
+    }
+
+    /// The same with a payload of its own.
+    pub fn into_owned(self) -> Record {
+        let Self { index, offset, crc, payload } = self;
+        Record { index, offset, crc, payload: payload.into_owned() }
     }
 }
 
@@ -152,6 +183,15 @@ pub enum Entry {
     Gap(Gap),
 }
 
+/// The next thing in a log, in place.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum EntryRef<'a> {
+    /// An intact record.
+    Record(RecordRef<'a>),
+    /// Bytes that are none.
+    Gap(Gap),
+}
+
 /// Reads a log from front to back, past damage.
 #[derive(Debug)]
 pub struct Reader<S> {
@@ -184,7 +224,7 @@ impl<S: Source> Reader<S> {
         let mut reader = Self { window, header, position: HEADER_LEN, records: 0, search_budget };
         if version != 0 {
             // A flipped bit makes a version, too: a log of a newer release would not begin with a record of this one.
-            let of_this_version = size > HEADER_LEN && reader.record(HEADER_LEN)?.is_ok();
+            let of_this_version = size > HEADER_LEN && reader.locate(HEADER_LEN)?.is_ok();
             if !of_this_version && version <= PLAUSIBLE_VERSION {
                 let detail = format!("log version {version}, this build knows version 0");
                 return Err(FormatError::newer("wal.newer", 0, detail));
@@ -207,25 +247,40 @@ impl<S: Source> Reader<S> {
 
     /// The next record or gap; `None` at the end. Fails only if the source does (`io.read`).
     pub fn next_entry(&mut self) -> Result<Option<Entry>> {
-        let (start, size) = (self.position, self.window.size());
-        if start >= size {
-            return Ok(None);
-        }
-        let fault = match self.record(start)? {
-            Ok(record) => {
-                self.position = record.payload_offset().saturating_add(record.payload.len() as u64);
-                self.records = self.records.saturating_add(1);
-                return Ok(Some(Entry::Record(record)));
-            }
-            Err(fault) => fault,
-        };
-        let (end, next) = self.after(start, &fault)?;
-        self.position = next;
-        Ok(Some(Entry::Gap(Gap { range: start..next, fault, end })))
+        Ok(self.next_in_place()?.map(|entry| match entry {
+            EntryRef::Record(record) => Entry::Record(record.into_owned()),
+            EntryRef::Gap(gap) => Entry::Gap(gap),
+        }))
     }
 
-    /// Reads the record at `offset`; the inner error says why there is none.
-    fn record(&mut self, offset: u64) -> Result<std::result::Result<Record, RecordFault>> {
+    /// The same without copying the payload.
+    pub fn next_in_place(&mut self) -> Result<Option<EntryRef<'_>>> {
+        let (offset, size) = (self.position, self.window.size());
+        if offset >= size {
+            return Ok(None);
+        }
+        match self.locate(offset)? {
+            Ok(Located { length, crc }) => {
+                let (at, len, index) = (offset.saturating_add(FRAME_LEN), u64::from(length), self.records);
+                self.position = at.saturating_add(len);
+                self.records = index.saturating_add(1);
+                let payload = if length > ZVEC_MAX_PAYLOAD {
+                    Cow::Owned(self.window.apart(at, len)?)
+                } else {
+                    Cow::Borrowed(self.window.payload(offset, len)?)
+                };
+                Ok(Some(EntryRef::Record(RecordRef { index, offset, crc, payload })))
+            }
+            Err(fault) => {
+                let (end, next) = self.after(offset, &fault)?;
+                self.position = next;
+                Ok(Some(EntryRef::Gap(Gap { range: offset..next, fault, end })))
+            }
+        }
+    }
+
+    /// Looks for an intact record at `offset`; the inner error says why there is none.
+    fn locate(&mut self, offset: u64) -> Result<std::result::Result<Located, RecordFault>> {
         let left = self.window.size().saturating_sub(offset);
         if left < FRAME_LEN {
             return Ok(Err(RecordFault::ShortFrame { found: left }));
@@ -247,8 +302,7 @@ impl<S: Source> Reader<S> {
             self.search_budget = self.search_budget.saturating_sub(len);
             return Ok(Err(RecordFault::Crc { length, stored: crc, computed }));
         }
-        let payload = if long { self.window.apart(at, len)? } else { self.window.payload(offset, len)?.to_vec() };
-        Ok(Ok(Record { index: self.records, offset, crc, payload }))
+        Ok(Ok(Located { length, crc }))
     }
 
     fn frame(&mut self, offset: u64) -> Result<[u32; 2]> {
@@ -281,6 +335,12 @@ impl<S: Source> Reader<S> {
             resync::Found::GivenUp => (GapEnd::GivenUp, size),
         })
     }
+}
+
+/// The frame of an intact record.
+struct Located {
+    length: u32,
+    crc: u32,
 }
 
 /// How a log ends.
@@ -326,15 +386,15 @@ pub enum ZvecView {
 }
 
 /// Reads a whole log and gives every intact record to `each`.
-pub fn scan<S: Source>(source: S, mut each: impl FnMut(Record)) -> Result<Scan> {
+pub fn scan<S: Source>(source: S, mut each: impl FnMut(RecordRef<'_>)) -> Result<Scan> {
     let mut reader = Reader::new(source)?;
     let header = reader.header.clone();
     let (mut records, mut oversize) = (0u64, 0u64);
     let mut gaps: Vec<(Gap, u64)> = Vec::new();
     let (mut replayed, mut stops_at) = (0u64, None);
-    while let Some(entry) = reader.next_entry()? {
+    while let Some(entry) = reader.next_in_place()? {
         match entry {
-            Entry::Record(record) => {
+            EntryRef::Record(record) => {
                 records = records.saturating_add(1);
                 oversize = oversize.saturating_add(u64::from(record.oversize()));
                 if record.oversize() {
@@ -345,7 +405,7 @@ pub fn scan<S: Source>(source: S, mut each: impl FnMut(Record)) -> Result<Scan> 
                 }
                 each(record);
             }
-            Entry::Gap(gap) => {
+            EntryRef::Gap(gap) => {
                 stops_at.get_or_insert(gap.range.start);
                 gaps.push((gap, records));
             }

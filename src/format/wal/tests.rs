@@ -26,7 +26,7 @@ fn log(payloads: &[Vec<u8>]) -> Vec<u8> {
 
 fn read(bytes: &[u8]) -> (Vec<Record>, Scan) {
     let mut records = Vec::new();
-    let scan = scan(bytes, |record| records.push(record)).unwrap();
+    let scan = scan(bytes, |record| records.push(record.into_owned())).unwrap();
     (records, scan)
 }
 

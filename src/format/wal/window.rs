@@ -1,7 +1,7 @@
 //! Buffered positioned reads over a source that may be larger than memory.
 
 use super::FRAME_LEN;
-use crate::format::{FormatError, Kind, Result, Source, checksum::raw_crc32c_append, read_vec};
+use crate::format::{FormatError, Kind, Result, Source, checksum::raw_crc32c_append, read_into, read_vec};
 
 /// Bytes read at a time.
 const STEP: u64 = 256 << 10;
@@ -31,7 +31,8 @@ impl<S: Source> Window<S> {
     pub fn bytes(&mut self, offset: u64, len: u64) -> Result<&[u8]> {
         if self.held(offset, len).is_none() {
             let step = len.max(STEP).min(self.size.saturating_sub(offset));
-            self.bytes = read_vec(&self.source, offset, step.max(len), CUT)?;
+            let bytes = std::mem::take(&mut self.bytes);
+            self.bytes = read_into(&self.source, offset, step.max(len), CUT, bytes)?;
             self.start = offset;
         }
         self.held(offset, len).ok_or_else(|| FormatError {

@@ -9,7 +9,7 @@ use crate::{
         document::{self, Op, WalDoc},
         manifest::proto::{DataType, FieldSchema},
         value::Value,
-        wal::{self as format, Record},
+        wal::{self as format, RecordRef},
     },
     inspect::{
         idmap::Mapped,
@@ -83,11 +83,11 @@ struct Records<'c, 'a> {
 }
 
 impl Records<'_, '_> {
-    fn tell(&self, finding: Finding, record: &Record) {
+    fn tell(&self, finding: Finding, record: &RecordRef<'_>) {
         self.ctx.findings.add_row(finding.at(self.path).offset(record.offset));
     }
 
-    fn record(&mut self, record: &Record, doc: &WalDoc) {
+    fn record(&mut self, record: &RecordRef<'_>, doc: &WalDoc) {
         if let Op::Unknown(number) = doc.op {
             let detail = format!("operation {number}, which zvec 0.8.0 skips");
             self.tell(Finding::warning("wal.unknown-operation", detail), record);
@@ -161,7 +161,7 @@ impl Records<'_, '_> {
     }
 
     /// An insert of a key that lives makes a second document with that key.
-    fn insert(&self, record: &Record, doc: &WalDoc) {
+    fn insert(&self, record: &RecordRef<'_>, doc: &WalDoc) {
         let known = match self.latest.get(&doc.pk) {
             Some(latest) => *latest,
             // Keys that the log inserts first are not among the old ones.
@@ -182,7 +182,7 @@ impl Records<'_, '_> {
         }
     }
 
-    fn replace(&mut self, record: &Record, doc: &WalDoc) {
+    fn replace(&mut self, record: &RecordRef<'_>, doc: &WalDoc) {
         let known = if doc.pk.is_empty() { None } else { self.current(&doc.pk) };
         let id = known.unwrap_or(doc.doc_id);
         let exists = if id < self.shared.first_id {
@@ -206,7 +206,7 @@ impl Records<'_, '_> {
     }
 
     /// The fields of a record against the schema.
-    fn values(&self, record: &Record, doc: &WalDoc) {
+    fn values(&self, record: &RecordRef<'_>, doc: &WalDoc) {
         let mut seen = std::collections::HashSet::new();
         for (name, value) in &doc.fields {
             if !seen.insert(name.as_str()) {
