@@ -78,7 +78,7 @@ pub fn read_vec<S: Source + ?Sized>(source: &S, offset: u64, len: u64, code: &'s
     read_into(source, offset, len, code, Vec::new())
 }
 
-/// The same into the memory of `buf`, whose content is given up.
+/// The same into the memory of `buf`, if that is long enough; its content is given up.
 pub fn read_into<S: Source + ?Sized>(
     source: &S,
     offset: u64,
@@ -93,7 +93,11 @@ pub fn read_into<S: Source + ?Sized>(
     }
     let len = usize::try_from(len)
         .map_err(|_| FormatError::unsupported(code, offset, format!("{len} bytes do not fit in memory")))?;
-    buf.resize(len, 0);
+    match buf.len() >= len {
+        true => buf.truncate(len),
+        // Memory that the system has zeroed is cheaper than zeroing it.
+        false => buf = vec![0; len],
+    }
     source.read_exact_at(offset, &mut buf).map_err(|error| FormatError {
         code: "io.read",
         kind: Kind::Io,
