@@ -3,6 +3,7 @@
 //! Nothing here writes: every function takes a [`Vfs`](crate::vfs::Vfs), which cannot. Damage does not end a look: what can be read is
 //! shown, what cannot is a [`Finding`](crate::report::Finding) that names file, offset and the documents at risk.
 
+mod damaged_record;
 pub mod deleted;
 pub mod digest;
 pub mod documents;
@@ -22,6 +23,7 @@ mod tree;
 mod view;
 pub mod wal;
 
+pub use damaged_record::DamagedRecord;
 pub use error::{InspectError, io_code, io_hint};
 pub use findings::{Findings, losing};
 pub use old_ids::{first_id, old_ids};

@@ -21,7 +21,7 @@ use crate::{
 };
 
 use super::{
-    Findings, View,
+    DamagedRecord, Findings, View,
     findings::{from_format, losing},
     idmap::IdMap,
     names,
@@ -101,11 +101,15 @@ pub fn describe(view: &View, path: &Path, active: bool) -> (WalEntry, Vec<Findin
         (None, End::TornTail(gap) | End::GivenUp(gap)) => Some(gap.range.start),
         (None, End::Clean) => None,
     };
-    findings.extend(scan_findings(path, &scan));
+    findings.extend(scan_findings(path, &scan, &source));
     (entry, findings)
 }
 
-fn scan_findings(path: &Path, scan: &wal::Scan) -> Vec<Finding> {
+fn scan_findings(path: &Path, scan: &wal::Scan, source: &dyn Source) -> Vec<Finding> {
+    let like = |gap: &wal::Gap| match DamagedRecord::at(source, gap) {
+        Ok(Some(record)) => format!("; its bytes say {record}"),
+        _ => String::new(),
+    };
     let mut findings = Vec::new();
     findings.extend(scan.header.fault.as_ref().map(|fault| {
         let mut finding = from_format(path, fault);
@@ -115,8 +119,9 @@ fn scan_findings(path: &Path, scan: &wal::Scan) -> Vec<Finding> {
     for (gap, after) in &scan.damage {
         let bytes = gap.range.end - gap.range.start;
         let detail = format!(
-            "{}; {bytes} bytes are no record, {after} intact records follow, which zvec 0.8.0 would drop",
-            gap.fault
+            "{}; {bytes} bytes are no record, {after} intact records follow, which zvec 0.8.0 would drop{}",
+            gap.fault,
+            like(gap)
         );
         let finding = Finding::error("wal.damaged", detail).at(path).offset(gap.range.start);
         findings.push(finding.loses(Loss::Possible, gap.is_one_record().then_some(1)));
@@ -124,13 +129,14 @@ fn scan_findings(path: &Path, scan: &wal::Scan) -> Vec<Finding> {
     match &scan.end {
         End::Clean => {}
         End::TornTail(gap) if gap.is_one_record() => {
-            let detail = format!("the last record: {}", gap.fault);
+            let detail = format!("the last record: {}{}", gap.fault, like(gap));
             let finding = Finding::error("wal.damaged", detail).at(path).offset(gap.range.start);
             findings.push(finding.loses(Loss::Possible, Some(1)));
         }
         End::TornTail(gap) => {
             let bytes = gap.range.end - gap.range.start;
-            let detail = format!("torn tail: {}; the last {bytes} bytes are no record and none follows", gap.fault);
+            let detail =
+                format!("torn tail: {}; the last {bytes} bytes are no record and none follows{}", gap.fault, like(gap));
             findings.push(Finding::warning("wal.torn-tail", detail).at(path).offset(gap.range.start));
         }
         End::GivenUp(gap) => {
@@ -218,7 +224,7 @@ impl Overlay {
             Err(error) => findings.add(losing(&path, &error, Loss::Certain, Some(1))),
         });
         match scanned {
-            Ok(scan) => findings.extend(scan_findings(&path, &scan)),
+            Ok(scan) => findings.extend(scan_findings(&path, &scan, &source)),
             Err(error) => findings.add(losing(&path, &error, Loss::Possible, None)),
         }
         if let Some((offset, stored, actual)) = replay.shifted {

@@ -194,6 +194,20 @@ fn documents_of_damaged_records_are_named() {
     assert!(documents(&shared).contains_key(&pk(15)));
 }
 
+/// A record that was not written to its end was never acknowledged as durable: nothing to repair, and yet worth its name.
+#[test]
+fn a_torn_record_is_named() {
+    let (fs, _) = rich();
+    let fs = fs.fork();
+    let log = first(&fs, "", ".wal");
+    let content = read(&fs, &log);
+    write(&fs, &log, &content[..content.len() - 3]);
+    let shared: Arc<dyn VfsMut> = Arc::new(fs.clone());
+    let report = mend(&shared).unwrap();
+    let said = format!("its bytes say UPSERT of {:?}", String::from_utf8(pk(16)).unwrap());
+    assert!(report.findings.iter().any(|finding| finding.detail.contains(&said)), "{:#?}", report.findings);
+}
+
 /// A wrong length leaves nothing of the record to be trusted; zvec may have flushed the id map ahead of the manifest, and that knows the key.
 #[test]
 fn a_document_whose_record_is_nothing_any_more_is_named_by_the_id_map() {

@@ -9,17 +9,11 @@ use super::{
     replay::Replayed,
 };
 use crate::{
-    format::{
-        Result, Source,
-        document::{self, Op},
-        read_vec,
-        wal::{FRAME_LEN, Gap, ZVEC_MAX_PAYLOAD},
-    },
+    format::document::Op,
+    inspect::DamagedRecord,
     report::{Finding, Loss},
 };
 
-/// Longest primary key that zvec takes: a longer one is none.
-const MAX_KEY: usize = 1024;
 /// Documents that one finding names.
 const NAMED: usize = 20;
 
@@ -34,32 +28,6 @@ pub struct GivenUp {
     pub reason: String,
 }
 
-/// What the bytes of a record say that was given up.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct DamagedRecord {
-    offset: u64,
-    key: Vec<u8>,
-    op: Op,
-}
-
-impl DamagedRecord {
-    /// The record that a gap consists of. Fails if the source does.
-    pub(super) fn at(source: &dyn Source, gap: &Gap) -> Result<Option<Self>> {
-        let at = gap.range.start.saturating_add(FRAME_LEN);
-        let len = gap.range.end.saturating_sub(at).min(u64::from(ZVEC_MAX_PAYLOAD));
-        Ok(Self::of(gap.range.start, &read_vec(source, at, len, "wal.truncated")?))
-    }
-
-    /// What a payload says; `None` if its head makes no sense.
-    pub(super) fn of(offset: u64, payload: &[u8]) -> Option<Self> {
-        let head = document::decode_head(payload, offset).ok()?;
-        let text = std::str::from_utf8(head.pk).ok()?;
-        let plausible = !text.is_empty() && text.len() <= MAX_KEY && !text.contains(char::is_control);
-        let known = !matches!(head.op, Op::Unknown(_));
-        (plausible && known).then(|| Self { offset, key: head.pk.to_vec(), op: head.op })
-    }
-}
-
 impl Opener {
     /// Names, after the replay, the documents whose records were given up: `known_ahead` are the keys that the id map had ahead of the published rows.
     pub(super) fn name_given_up(
@@ -69,7 +37,7 @@ impl Opener {
         known_ahead: Vec<Vec<u8>>,
         records: &[DamagedRecord],
         replayed: &Replayed,
-    ) -> std::result::Result<(), EngineError> {
+    ) -> Result<(), EngineError> {
         let mut named: BTreeMap<Vec<u8>, GivenUp> = BTreeMap::new();
         for record in records {
             let (offset, op) = (record.offset, record.op);

@@ -8,11 +8,11 @@ use crate::{
         document::{self, Op},
         wal::{End, Entry, HEADER_LEN, Reader, Scan, encode_header, encode_record, scan},
     },
-    inspect::{FileSource, losing},
+    inspect::{DamagedRecord, FileSource, losing},
     report::{Finding, Loss},
 };
 
-use super::{ACCEPT, EngineError, Opener, damaged, given_up::DamagedRecord};
+use super::{ACCEPT, EngineError, Opener, damaged};
 
 /// What is to be replayed.
 pub(super) struct Log {
@@ -101,7 +101,9 @@ impl Opener {
         }
         let mut end = source.size();
         if let Some(gap) = torn {
-            self.cut_tail(relative, gap.range.start, end, &gap.fault.to_string())?;
+            let record = DamagedRecord::at(source, &gap)
+                .map_err(|error| EngineError::format(&self.root.join(relative), error))?;
+            self.cut_tail(relative, gap.range.start, end, &gap.fault.to_string(), record.as_ref())?;
             end = gap.range.start;
         }
         if let Some(finding) = finding {
@@ -122,9 +124,17 @@ impl Opener {
         FileSource::open(self.files.fs().as_ref(), &path).map_err(|error| EngineError::io(&path, error))
     }
 
-    fn cut_tail(&mut self, relative: &Path, start: u64, size: u64, fault: &str) -> Result<(), EngineError> {
+    fn cut_tail(
+        &mut self,
+        relative: &Path,
+        start: u64,
+        size: u64,
+        fault: &str,
+        record: Option<&DamagedRecord>,
+    ) -> Result<(), EngineError> {
         let bytes = size - start;
-        let detail = format!("torn tail: {fault}; the last {bytes} bytes are no record and none follows");
+        let like = record.map_or_else(String::new, |record| format!("; its bytes say {record}"));
+        let detail = format!("torn tail: {fault}; the last {bytes} bytes are no record and none follows{like}");
         self.findings.add(Finding::warning("wal.torn-tail", detail).at(relative).offset(start));
         self.quarantine.copy(relative, start, "the torn tail of the log, which is cut off")?;
         self.recovery.replay.torn_bytes = bytes;
@@ -176,9 +186,7 @@ impl Opener {
                     given_up = true;
                     self.recovery.replay.damaged_bytes += gap.range.end - gap.range.start;
                     self.recovery.replay.lost_records += u64::from(gap.is_one_record());
-                    if gap.is_one_record() {
-                        records.extend(DamagedRecord::at(source, &gap).map_err(broken)?);
-                    }
+                    records.extend(DamagedRecord::at(source, &gap).map_err(broken)?);
                     continue;
                 }
             };
