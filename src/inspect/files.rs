@@ -94,8 +94,7 @@ pub fn findings(files: &[FileEntry], view: &View) -> Vec<Finding> {
             Role::Missing => {
                 let (named, documents) = roles.named.get(path).copied().unwrap_or((None, 0));
                 let loss = if documents > 0 { Loss::Possible } else { Loss::None };
-                let mut finding =
-                    Finding::error("file.missing", format!("the {} that the manifest names is missing", file.kind));
+                let mut finding = Finding::error("file.missing", "missing, and the manifest names it");
                 finding.segment = named;
                 finding.at(path).loses(loss, (documents > 0).then_some(documents))
             }

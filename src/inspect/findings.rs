@@ -29,6 +29,9 @@ pub fn losing(path: &Path, error: &FormatError, loss: Loss, documents: Option<u6
 /// How many findings about one file are kept apart; more of them add nothing for a reader.
 const MOST_PER_FILE: usize = 100;
 
+/// A file that the manifest names is not there.
+const MISSING: &str = "file.missing";
+
 /// Findings as they come up while documents are read, shared by the readers of one look: each once, faults of single
 /// rows counted.
 #[derive(Debug, Clone, Default)]
@@ -49,6 +52,16 @@ impl Findings {
         let mut collected = self.collected();
         if collected.seen.contains(&finding) {
             return;
+        }
+        if finding.code == MISSING {
+            // One fact, whoever runs into it first.
+            let known = collected.list.iter_mut().find(|known| known.code == MISSING && known.path == finding.path);
+            if let Some(known) = known {
+                known.loss = known.loss.max(finding.loss);
+                known.documents_at_risk = known.documents_at_risk.max(finding.documents_at_risk);
+                known.segment = known.segment.or(finding.segment);
+                return;
+            }
         }
         let of_file = collected.per_file.entry(finding.path.clone()).or_default();
         *of_file += 1;
@@ -127,6 +140,21 @@ mod tests {
         assert_eq!(list.len(), 2);
         assert_eq!((list[0].documents_at_risk, list[1].documents_at_risk), (Some(1000), Some(1)));
         assert_eq!(list[0].detail, "row 0 is bad; the same in 999 more rows");
+    }
+
+    #[test]
+    fn a_missing_file_is_one_finding_with_the_worst_that_anyone_says_of_it() {
+        let findings = Findings::default();
+        let missing = |loss, documents| {
+            Finding::error(MISSING, "missing, and the manifest names it").at(Path::new("x")).loses(loss, documents)
+        };
+        findings.add(missing(Loss::Possible, None));
+        findings.add(missing(Loss::Certain, Some(7)));
+        findings.add(missing(Loss::Possible, Some(3)).at(Path::new("y")));
+        assert_eq!(
+            findings.list(),
+            [missing(Loss::Certain, Some(7)), missing(Loss::Possible, Some(3)).at(Path::new("y"))]
+        );
     }
 
     #[test]

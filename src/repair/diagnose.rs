@@ -248,7 +248,10 @@ fn describe(view: &View, manifest: &Manifest, target: &Target, codes: &BTreeSet<
         Fix::Deletes => {
             "make the snapshot anew from what can be read of it, rows replaced by later ones, and the id map"
         }
-        Fix::Vectors => "make the file anew from the vectors and from their other copy",
+        Fix::Vectors if view.exists(&target.path) => {
+            "make the file anew from what can be read of it and from the other copy of its vectors"
+        }
+        Fix::Vectors => "make the file anew from the other copy of its vectors, if there is one",
         Fix::ScalarIndex | Fix::FtsIndex => return format!("build the index anew from {} rows", rows(target.segment)),
         Fix::IdMap => return format!("build the id map anew from {} rows", rows(None)),
         Fix::Wal => "replay every intact record and flush; the damaged log goes to the quarantine",
