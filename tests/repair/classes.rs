@@ -208,6 +208,28 @@ fn a_torn_record_is_named() {
     assert!(report.findings.iter().any(|finding| finding.detail.contains(&said)), "{:#?}", report.findings);
 }
 
+/// Each has the other's metric, and no third file of those rows could be meant.
+#[test]
+fn vector_files_in_each_others_place_are_exchanged() {
+    let (fs, docs) = flushed();
+    let before = bytes(&fs);
+    let (one, other) = (first(&fs, "0/dense.index", ""), first(&fs, "0/small.index", ""));
+    let (of_one, of_other) = (read(&fs, &one), read(&fs, &other));
+    write(&fs, &one, &of_other);
+    write(&fs, &other, &of_one);
+    let swapped = bytes(&fs);
+    let shared: Arc<dyn VfsMut> = Arc::new(fs.clone());
+    let report = mend(&shared).unwrap();
+    assert!(report.clean, "{:#?}", report.after);
+    assert_eq!(documents(&shared), docs);
+    assert_eq!(lost(&report), [""; 0]);
+    let told = |line: &String| line.contains("fit when exchanged");
+    assert_eq!(report.done.iter().flat_map(|done| &done.doubtful).filter(|line| told(line)).count(), 1);
+    assert_eq!(undo_all(&shared), Ok(1));
+    assert_eq!(bytes(&fs), swapped);
+    assert_ne!(swapped, before);
+}
+
 /// A wrong length leaves nothing of the record to be trusted; zvec may have flushed the id map ahead of the manifest, and that knows the key.
 #[test]
 fn a_document_whose_record_is_nothing_any_more_is_named_by_the_id_map() {

@@ -21,6 +21,8 @@ mod sparse;
 mod subject;
 mod upper;
 
+pub use schema::differences as schema_differences;
+
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 

@@ -10,37 +10,44 @@ use super::subject::{Harm, Subject};
 
 pub(super) fn check<S: Source>(subject: &Subject<'_>, file: &VectorFile<S>, field: &FieldSchema) {
     let offset = file.container.segment("IndexMeta").map_or(0, |segment| segment.offset);
-    let differs = |what: &str, found: String, declared: String| {
-        let detail = format!("{what}: the file says {found}, the schema {declared}; zvec refuses to open it");
-        subject.error("index-meta.schema-differs", offset, Harm::Perhaps, detail);
-    };
+    for difference in differences(file, field) {
+        subject.error("index-meta.schema-differs", offset, Harm::Perhaps, difference + "; zvec refuses to open it");
+    }
+}
+
+/// In what a file differs from the column that it is to be of, in words.
+pub fn differences<S: Source>(file: &VectorFile<S>, field: &FieldSchema) -> Vec<String> {
+    let differs =
+        |what: &str, found: String, declared: String| format!("{what}: the file says {found}, the schema {declared}");
     let declared = Declared::try_from(field.data_type).unwrap_or(Declared::Undefined);
     let sparse = matches!(declared, Declared::SparseVectorFp16 | Declared::SparseVectorFp32);
     if sparse != file.meta.sparse {
-        return differs("kind of vectors", sparse_or_dense(file.meta.sparse).into(), sparse_or_dense(sparse).into());
+        let (found, declared) = (sparse_or_dense(file.meta.sparse), sparse_or_dense(sparse));
+        return vec![differs("kind of vectors", found.into(), declared.into())];
     }
     // Of any other index the files are flat until it is built.
     let flat = matches!(file.kind, IndexKind::Flat | IndexKind::FlatSparse);
     if matches!(field.index_params.as_ref().and_then(|index| index.params.as_ref()), Some(Params::Flat(_))) && !flat {
-        return differs("index", format!("{:?}", file.kind), "FLAT".into());
+        return vec![differs("index", format!("{:?}", file.kind), "FLAT".into())];
     }
+    let mut list = Vec::new();
     if let Some(expected) = metric(field.index_params.as_ref(), sparse) {
         let found = file.meta.metric();
         // Uniform quantisers have metrics of their own, which are L2.
         let own = expected == "SquaredEuclidean"
             && (found.starts_with("Uniform") || found.bytes().all(|b| b.is_ascii_digit()));
         if !found.is_empty() && found != expected && !own {
-            differs("metric", found.into(), expected.into());
+            list.push(differs("metric", found.into(), expected.into()));
         }
     }
-    let Ok(encoding) = &file.encoding else { return };
+    let Ok(encoding) = &file.encoding else { return list };
     if !sparse && !file.has_codes_only() && encoding.dimension as u64 != u64::from(field.dimension) {
-        differs("dimension", encoding.dimension.to_string(), field.dimension.to_string());
+        list.push(differs("dimension", encoding.dimension.to_string(), field.dimension.to_string()));
     }
     if let Layout::IvfRabitq(ivf) = &file.layout
         && ivf.dimension != field.dimension
     {
-        differs("dimension", ivf.dimension.to_string(), field.dimension.to_string());
+        list.push(differs("dimension", ivf.dimension.to_string(), field.dimension.to_string()));
     }
     let fits = match (declared, encoding.codec) {
         (Declared::VectorFp16 | Declared::SparseVectorFp16, codec) => codec == Codec::Plain(DataType::Fp16),
@@ -49,8 +56,9 @@ pub(super) fn check<S: Source>(subject: &Subject<'_>, file: &VectorFile<S>, fiel
         _ => true,
     };
     if !fits {
-        differs("type", format!("{:?}", encoding.codec), declared.as_str_name().into());
+        list.push(differs("type", format!("{:?}", encoding.codec), declared.as_str_name().into()));
     }
+    list
 }
 
 fn sparse_or_dense(sparse: bool) -> &'static str {

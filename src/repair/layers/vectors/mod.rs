@@ -4,6 +4,7 @@
 //! leaves the segment's `indexed_vector_fields`, and zvec's `optimize` builds them again from the flat files.
 
 mod copies;
+mod exchange;
 mod patched;
 mod report;
 
@@ -81,6 +82,9 @@ pub fn rebuild(bench: &mut Bench, action: &Action) -> Result<DoneAction, EngineE
     };
     let has = |what: &str| action.findings.iter().any(|code| code.contains(what));
     if has("schema-differs") && !has("crc") {
+        if let Some(exchanged) = exchange::exchange(bench, &job, action)? {
+            return Ok(exchanged);
+        }
         return Err(impossible(
             &job,
             "the file is intact and of another column: its vectors are not those of this one",

@@ -1,0 +1,112 @@
+//! Two vector files of a segment that stand in each other's place. Nothing in a file names its column; but if each of two columns has a file that cannot
+//! be its own, and could be the other's, and no third one comes into question, they have been mixed up.
+
+use std::path::{Path, PathBuf};
+
+use super::{Bench, Job, blocks, done, kind_of, segment_of};
+use crate::{
+    engine::{EngineError, FileSink},
+    format::{
+        Sink, Source,
+        manifest::proto::{BlockMeta, FieldSchema, index_params::Params},
+        proxima::{IndexKind, VectorFile},
+        read_vec,
+    },
+    inspect::View,
+    report::repair::{Action, DoneAction},
+    verify::vectors::schema_differences,
+};
+
+/// Bytes copied at a time.
+const STEP: u64 = 1 << 20;
+
+/// Puts the file of a column, which is not its own, and that of the column that it belongs to in each other's place. `None` if there is not exactly one such
+/// column.
+pub(super) fn exchange(bench: &mut Bench, job: &Job, action: &Action) -> Result<Option<DoneAction>, EngineError> {
+    let view = bench.view();
+    let Some((other, path)) = partner(bench, &view, job) else { return Ok(None) };
+    let other_column = other.columns.first().cloned().unwrap_or_default();
+    for (place, from) in [(&job.block, path.clone()), (&other, PathBuf::from(&action.path))] {
+        let meta = BlockMeta { block_id: bench.block_id(job.segment)?, ..place.clone() };
+        copy(bench, &view, &from, &bench.root().join(bench.block_path(job.segment, &meta)))?;
+        bench.replace_blocks(job.segment, |block| block.block_id == place.block_id, vec![meta]);
+    }
+    let (column, theirs) = (&job.column, path.display());
+    let detail = format!(
+        "the files of the columns {column} and {other_column} stood in each other's place, and have been exchanged"
+    );
+    let mut report = done(action, detail);
+    report.documents = Some(job.block.doc_count.into());
+    report.doubtful.push(format!(
+        "{} and {theirs} are intact and cannot be of the columns {column} and {other_column}, and fit when exchanged: that is all that tells",
+        action.path
+    ));
+    Ok(Some(report))
+}
+
+/// The one block whose column the file of `job` could be of, and whose file could be that of `job`.
+fn partner(bench: &Bench, view: &View, job: &Job) -> Option<(BlockMeta, PathBuf)> {
+    let segment = segment_of(bench, job)?;
+    let kind = kind_of(job.quantised);
+    let rows = |block: &BlockMeta| {
+        let column = block.columns.first()?;
+        let (_, rows) = blocks(segment, column, kind).into_iter().find(|(of, _)| of.block_id == block.block_id)?;
+        Some((rows, block.min_doc_id, block.max_doc_id))
+    };
+    let field = |block: &BlockMeta| {
+        let fields = bench.manifest.schema.as_ref()?.fields.iter();
+        fields.into_iter().find(|field| block.columns.first() == Some(&field.name))
+    };
+    let own = open(view, &segment.block_path(&job.block)?)?;
+    let own_field = field(&job.block)?;
+    if fits(&own, own_field) {
+        return None;
+    }
+    let mut found = segment.meta.persisted_blocks.iter().filter(|block| {
+        block.block_type == kind as i32 && block.block_id != job.block.block_id && rows(block) == rows(&job.block)
+    });
+    let mut could = found.by_ref().filter_map(|block| {
+        let path = segment.block_path(block)?;
+        let file = open(view, &path)?;
+        (fits(&file, own_field) && fits(&own, field(block)?)).then(|| (block.clone(), path))
+    });
+    let one = could.next()?;
+    could.next().is_none().then_some(one)
+}
+
+type File = VectorFile<std::sync::Arc<crate::inspect::FileSource>>;
+
+fn open(view: &View, path: &Path) -> Option<File> {
+    VectorFile::open(view.source(path).ok()?).ok()
+}
+
+/// Whether a file can be one of a column: flat, or the index that the column has.
+fn fits(file: &File, field: &FieldSchema) -> bool {
+    let built = match field.index_params.as_ref().and_then(|index| index.params.as_ref()) {
+        Some(Params::Hnsw(_)) => matches!(file.kind, IndexKind::Hnsw | IndexKind::HnswSparse),
+        Some(Params::HnswRabitq(_)) => file.kind == IndexKind::HnswRabitq,
+        Some(Params::Vamana(_)) => file.kind == IndexKind::Vamana,
+        Some(Params::Ivf(_)) => file.kind == IndexKind::Ivf,
+        Some(Params::IvfRabitq(_)) => file.kind == IndexKind::IvfRabitq,
+        Some(Params::Diskann(_)) => file.kind == IndexKind::DiskAnn,
+        Some(Params::Flat(_) | Params::Invert(_) | Params::Fts(_)) | None => false,
+    };
+    let flat = matches!(file.kind, IndexKind::Flat | IndexKind::FlatSparse);
+    (flat || built) && schema_differences(file, field).is_empty()
+}
+
+fn copy(bench: &Bench, view: &View, from: &Path, to: &Path) -> Result<(), EngineError> {
+    let source = view.source(from).map_err(|finding| EngineError::Damaged {
+        finding: Box::new(finding),
+        hint: "the file could be opened a moment ago; run the repair again",
+    })?;
+    let mut sink = FileSink::new(bench.files().create(to)?, 0);
+    let mut at = 0;
+    while at < source.size() {
+        let bytes = read_vec(&source, at, STEP.min(source.size() - at), "container.truncated");
+        let bytes = bytes.map_err(|error| EngineError::format(from, error))?;
+        sink.append(&bytes).map_err(|error| EngineError::io(to, std::io::Error::other(error.0)))?;
+        at += bytes.len() as u64;
+    }
+    sink.sync().map_err(|error| EngineError::io(to, error))
+}
