@@ -7,6 +7,6 @@ pub use super::{
     id_map::IdMap,
     quarantine::{folder_of as quarantine_of, free_run},
     scalar_index::{ScalarIndex, column_names as scalar_columns, is_needed as scalar_index_needed},
-    segment::{WritingSegment, block_ids_on_disk},
+    segment::{WritingSegment, block_ids_on_disk, next_block_id},
     version::write_manifest,
 };

@@ -103,7 +103,7 @@ impl WritingSegment {
         let forward = meta.writing_forward_block.as_ref().map_or(0, |block| block.block_id);
         let listed = meta.persisted_blocks.iter().map(|block| block.block_id).chain([forward]);
         let on_disk = block_ids_on_disk(files, &root.join(segment_dir(id)))?;
-        let next_block = listed.chain(on_disk).max().unwrap_or(0).saturating_add(1);
+        let next_block = next_block_id(listed, on_disk)?;
         let mut meta = meta.clone();
         meta.writing_forward_block = None;
         let block = OpenBlock::new(forward, schema);
@@ -236,6 +236,20 @@ fn flat_fields(schema: &Schema) -> Vec<String> {
         .collect();
     names.sort_unstable();
     names
+}
+
+/// Highest block id that may be in use when another one is given out: a file whose name has a higher one is a stranger's, and what one opening gives out
+/// does not come near it.
+const LAST_BLOCK: u32 = u32::MAX - (1 << 24);
+
+/// The next block id behind those that are listed and those of files on disk. Refuses, with `segment.full`, if there is none left.
+pub fn next_block_id(
+    listed: impl Iterator<Item = u32>,
+    on_disk: impl IntoIterator<Item = u32>,
+) -> Result<u32, EngineError> {
+    let used = listed.chain(on_disk.into_iter().filter(|id| *id < LAST_BLOCK)).max();
+    let next = used.map_or(Some(0), |last| last.checked_add(1)).filter(|next| *next <= LAST_BLOCK);
+    next.ok_or_else(|| super::Refusal::new("segment.full", "there is no block id left to give out").into())
 }
 
 /// Ids of blocks whose files stand in a segment's directory, listed or not: none of them is given out again, so that nothing is

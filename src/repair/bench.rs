@@ -15,7 +15,7 @@ use roaring::RoaringTreemap;
 use crate::{
     engine::{
         EngineError, Refusal, Schema,
-        parts::{Deletes, Files, block_ids_on_disk, write_manifest},
+        parts::{Deletes, Files, block_ids_on_disk, next_block_id, write_manifest},
         remove_tree,
     },
     format::{
@@ -182,17 +182,17 @@ impl Bench {
     /// A block id of a segment that nothing has yet, on disk or in the draft.
     pub fn block_id(&mut self, segment: u32) -> Result<u32, EngineError> {
         let next = match self.blocks.get(&segment) {
-            Some(last) => last.checked_add(1),
+            Some(last) => last
+                .checked_add(1)
+                .ok_or_else(|| Refusal::new("segment.full", "there is no block id left to give out"))?,
             None => {
                 let meta = self.segment(segment);
                 let blocks =
                     meta.iter().flat_map(|meta| meta.persisted_blocks.iter().chain(&meta.writing_forward_block));
-                let listed = blocks.map(|block| block.block_id).max();
-                let on_disk = block_ids_on_disk(&self.files, &self.root.join(segment_dir(segment)))?.into_iter().max();
-                listed.max(on_disk).map_or(Some(0), |last| last.checked_add(1))
+                let on_disk = block_ids_on_disk(&self.files, &self.root.join(segment_dir(segment)))?;
+                next_block_id(blocks.map(|block| block.block_id), on_disk)?
             }
         };
-        let next = next.ok_or_else(|| Refusal::new("segment.full", "there is no block id left to give out"))?;
         self.blocks.insert(segment, next);
         Ok(next)
     }

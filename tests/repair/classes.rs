@@ -230,6 +230,26 @@ fn vector_files_in_each_others_place_are_exchanged() {
     assert_ne!(swapped, before);
 }
 
+/// New files never get a name that is taken, not even by a file with the highest block id that there is.
+#[test]
+fn a_stray_file_with_the_highest_block_id_is_in_nobodys_way() {
+    let (fs, docs) = rich();
+    let fs = fs.fork();
+    let log = first(&fs, "", ".wal");
+    let segment = log.split('/').next().unwrap();
+    let stray = read(&fs, &first(&fs, "0/dense.index", ""));
+    for id in [u32::MAX, u32::MAX - 1] {
+        write(&fs, &format!("{segment}/dense.index.{id}.proxima"), &stray);
+    }
+    let shared: Arc<dyn VfsMut> = Arc::new(fs.clone());
+    let options = zvecctl::engine::OpenOptions::default();
+    let mut collection =
+        zvecctl::engine::Collection::open(shared.clone(), Path::new(ROOT), options).collection.unwrap();
+    collection.flush().unwrap();
+    drop(collection);
+    assert_eq!(documents(&shared), *docs);
+}
+
 /// A wrong length leaves nothing of the record to be trusted; zvec may have flushed the id map ahead of the manifest, and that knows the key.
 #[test]
 fn a_document_whose_record_is_nothing_any_more_is_named_by_the_id_map() {

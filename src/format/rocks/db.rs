@@ -14,6 +14,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use super::MOST_FAULTS;
 use super::batch::WriteBatch;
 use super::directory::{Directory, find_manifest, numbered, table_number};
 use super::edit::NewFile;
@@ -73,6 +74,8 @@ pub struct Family {
     pub(super) unflushed: Vec<Version>,
     pub(super) tombstones: Vec<Tombstone>,
     pub(super) damage: Vec<Damage>,
+    /// How often everything was lost.
+    losses: usize,
 }
 
 /// A range deletion, cut to the bounds of its table.
@@ -263,7 +266,9 @@ impl Db {
 
     fn lose_everything(&mut self, fault: Fault) {
         self.families.iter_mut().for_each(|family| family.lose_everything(fault.clone()));
-        self.faults.push(Fault { keys: Some(KeyRange::default()), ..fault });
+        if self.faults.len() < MOST_FAULTS {
+            self.faults.push(Fault { keys: Some(KeyRange::default()), ..fault });
+        }
     }
 
     fn mark_all_uncertain(&mut self) {
@@ -307,11 +312,24 @@ impl Db {
 
 impl Family {
     fn new(info: ColumnFamily, comparator: Comparator) -> Self {
-        Self { info, comparator, tables: Vec::new(), unflushed: Vec::new(), tombstones: Vec::new(), damage: Vec::new() }
+        Self {
+            info,
+            comparator,
+            tables: Vec::new(),
+            unflushed: Vec::new(),
+            tombstones: Vec::new(),
+            damage: Vec::new(),
+            losses: 0,
+        }
     }
 
     /// Nothing read from the family is certain.
     fn lose_everything(&mut self, fault: Fault) {
+        // Everything is lost already, and a file of garbage has a fault every seven bytes.
+        self.losses = self.losses.saturating_add(1);
+        if self.losses > MOST_FAULTS {
+            return;
+        }
         let keys = KeyRange::default();
         let fault = Fault { column_family: Some(self.info.id), keys: Some(keys.clone()), ..fault };
         self.damage.push(Damage { keys, largest_sequence: MAX_SEQUENCE, fault });

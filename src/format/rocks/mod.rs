@@ -41,6 +41,8 @@ pub mod write;
 
 /// Faults at the end of a MANIFEST or log that a crash leaves, or a damage that looks like it: part of a record, part of an atomic group.
 pub const OF_A_CRASH: [&str; 2] = ["rocks-log.torn-tail", "rocks-manifest.incomplete-group"];
+/// Faults of a log or MANIFEST that are kept.
+const MOST_FAULTS: usize = 1000;
 
 pub use check::TableCheck;
 pub use db::{Db, Family, Fault, LiveTable};

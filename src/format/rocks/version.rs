@@ -48,6 +48,17 @@ pub struct Manifest {
     pub skipped: u64,
 }
 
+/// Takes note of a fault. Of a file that is garbage the first ones say it all; the last place is that of one that is not what a crash leaves.
+fn note(faults: &mut Vec<FormatError>, error: FormatError) {
+    if faults.len() < super::MOST_FAULTS {
+        faults.push(error);
+    } else if !super::OF_A_CRASH.contains(&error.code)
+        && let Some(last) = faults.last_mut()
+    {
+        *last = error;
+    }
+}
+
 impl Manifest {
     /// Reads and replays a MANIFEST.
     pub fn read<S: Source>(source: S) -> Self {
@@ -73,13 +84,13 @@ impl Manifest {
                             let detail =
                                 format!("{} edits of an atomic group are followed by one outside it", group.len());
                             let error = FormatError::malformed("rocks-manifest.broken-group", *start, detail);
-                            manifest.faults.push(error);
+                            note(&mut manifest.faults, error);
                             group.clear();
                         }
                         manifest.apply(edit, offset);
                     }
                 }
-                Err(error) => manifest.faults.push(error),
+                Err(error) => note(&mut manifest.faults, error),
             }
         }
         manifest.drop_group(&mut group);
@@ -97,7 +108,7 @@ impl Manifest {
         if let Some((edit, offset)) = group.last() {
             let remaining = edit.atomic_group_remaining.unwrap_or_default();
             let detail = format!("{} edits of an atomic group, {remaining} more are missing", group.len());
-            self.faults.push(FormatError::truncated("rocks-manifest.incomplete-group", *offset, detail));
+            note(&mut self.faults, FormatError::truncated("rocks-manifest.incomplete-group", *offset, detail));
             group.clear();
         }
     }
@@ -123,13 +134,13 @@ impl Manifest {
         if edit.column_family_drop {
             if self.column_families.remove(&id).is_none() {
                 let detail = format!("column family {id} is dropped but does not exist");
-                self.faults.push(FormatError::malformed("rocks-manifest.unknown-column-family", offset, detail));
+                note(&mut self.faults, FormatError::malformed("rocks-manifest.unknown-column-family", offset, detail));
             }
             return;
         }
         let Some(family) = self.column_families.get_mut(&id) else {
             let detail = format!("an edit of column family {id}, which does not exist");
-            self.faults.push(FormatError::malformed("rocks-manifest.unknown-column-family", offset, detail));
+            note(&mut self.faults, FormatError::malformed("rocks-manifest.unknown-column-family", offset, detail));
             return;
         };
         if edit.comparator.is_some() {
@@ -141,7 +152,7 @@ impl Manifest {
         for (level, number) in edit.deleted_files {
             if family.files.get(&number).is_none_or(|file| file.level != level) {
                 let detail = format!("table {number} is removed from level {level}, where it is not");
-                self.faults.push(FormatError::malformed("rocks-manifest.unknown-file", offset, detail));
+                note(&mut self.faults, FormatError::malformed("rocks-manifest.unknown-file", offset, detail));
             }
             family.files.remove(&number);
         }
@@ -152,7 +163,7 @@ impl Manifest {
             let (number, level) = (file.number, file.level);
             if let Some(old) = family.files.insert(number, file) {
                 let detail = format!("table {number} is added to level {level}, but is on level {} already", old.level);
-                self.faults.push(FormatError::malformed("rocks-manifest.duplicate-file", offset, detail));
+                note(&mut self.faults, FormatError::malformed("rocks-manifest.duplicate-file", offset, detail));
             }
         }
     }

@@ -173,3 +173,11 @@ proptest::proptest! {
         proptest::prop_assert!(items <= log.len() / 7 * 2 + 4);
     }
 }
+
+/// Nothing but faults: what they take is bounded, and the file is not believed.
+#[test]
+fn the_faults_of_a_manifest_of_garbage_are_bounded() {
+    let manifest = crate::format::rocks::version::Manifest::read(vec![0x5a; 1 << 20].as_slice());
+    assert!(!manifest.faults.is_empty() && manifest.faults.len() <= crate::format::rocks::MOST_FAULTS);
+    assert!(!manifest.is_complete());
+}

@@ -10,6 +10,7 @@ use crate::{
         roaring as set,
         rocks::{Db, Entry, Lookup},
         value::Value,
+        wal::ZVEC_MAX_PAYLOAD,
     },
     inspect::{SegmentRef, View, idmap::DatabaseDir},
 };
@@ -207,6 +208,11 @@ fn array(
         }
     }
     if let [only] = distinct.as_slice() {
+        // No record could have held a longer one: the length is damaged.
+        let bytes = if let Value::Bytes(bytes) = only { bytes.len().saturating_add(4) } else { 8 };
+        if length.saturating_mul(bytes) > ZVEC_MAX_PAYLOAD as usize {
+            return Told::Nothing;
+        }
         return all(&vec![only.clone(); length]);
     }
     if distinct.len() == length && length == 0 {
@@ -307,5 +313,16 @@ mod tests {
                 assert_ne!(placeholder(column_type), Value::Null);
             }
         }
+    }
+
+    #[test]
+    fn an_array_is_no_longer_than_a_record_could_be() {
+        use crate::format::forward::ScalarType;
+        let told = |value: Value, length, scalar| array(vec![value], length, None, scalar);
+        assert!(
+            matches!(told(Value::Bool(true), 3, ScalarType::Bool), Told::Exactly(Value::Bools(flags)) if flags == [true; 3])
+        );
+        assert!(matches!(told(Value::Bool(true), u32::MAX as usize, ScalarType::Bool), Told::Nothing));
+        assert!(matches!(told(Value::Bytes(vec![7; 1000]), 1 << 13, ScalarType::String), Told::Nothing));
     }
 }
