@@ -80,6 +80,11 @@ pub(super) fn find_manifest(
             || Fault::of_file(&name, error.clone()),
             |mut first| {
                 first.detail = format!("{detail}: {}", first.detail);
+                // The first edit was written and synced before CURRENT named the file: no crash leaves it torn.
+                if super::OF_A_CRASH.contains(&first.code) {
+                    first.code = error.code;
+                    first.kind = error.kind;
+                }
                 Fault::of_file(&name, first)
             },
         ));

@@ -102,6 +102,15 @@ fn without_current_the_highest_manifest_is_taken() {
     check(&dangling, "rocks.dangling-current");
 }
 
+/// Less than one edit is no torn end: CURRENT names a MANIFEST only once that has one.
+#[test]
+fn a_manifest_cut_within_its_first_edit_is_damaged() {
+    let mut files = database();
+    alter(&mut files, "MANIFEST-000005", |bytes| bytes.truncate(6));
+    let db = Db::open(&files).unwrap();
+    assert_eq!((db.manifest_name(), db.faults()[0].error.code), (None, "rocks-manifest.unusable"));
+}
+
 #[test]
 fn without_a_manifest_tables_are_assigned_by_their_properties() {
     let mut files = database();
