@@ -103,7 +103,7 @@ fn copy(bench: &Bench, view: &View, from: &Path, to: &Path) -> Result<(), Engine
     let mut sink = FileSink::new(bench.files().create(to)?, 0);
     let mut at = 0;
     while at < source.size() {
-        let bytes = read_vec(&source, at, STEP.min(source.size() - at), "container.truncated");
+        let bytes = read_vec(&source, at, STEP.min(source.size() - at), "io.read");
         let bytes = bytes.map_err(|error| EngineError::format(from, error))?;
         sink.append(&bytes).map_err(|error| EngineError::io(to, std::io::Error::other(error.0)))?;
         at += bytes.len() as u64;
