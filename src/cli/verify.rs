@@ -12,7 +12,7 @@ use crate::{
     inspect::{Findings, Tree},
     repair::fix_of,
     report::{
-        Exit, Finding, show_path,
+        Exit, show_path,
         verify::{VerifiedCollection, VerifyReport},
     },
     verify::{Ended, Flow, Job, Level, Options, State, outlook, seal::Comparison, verify},
@@ -160,12 +160,9 @@ fn one(
     if verified.ended.is_none() && args.segment.is_none() {
         let more = Findings::default();
         collection.outlook = Some(outlook(view, &tree, &findings, &more));
-        let same = |a: &Finding, b: &Finding| {
-            (&a.code, &a.path, a.offset, &a.detail) == (&b.code, &b.path, b.offset, &b.detail)
-        };
-        let known = |finding: &Finding| findings.iter().any(|other| same(finding, other));
-        let more: Vec<_> = more.list().into_iter().filter(|finding| !known(finding)).collect();
-        findings.extend(more);
+        let all = Findings::from(findings);
+        all.extend(more.list());
+        findings = all.list();
     }
     let exit = match verified.ended {
         Some(Ended::Interrupted) => Exit::Interrupted,

@@ -6,6 +6,9 @@ use crate::vfs::{FileMut, FileType, VfsMut};
 
 use super::EngineError;
 
+/// Bytes copied at a time.
+const STEP: usize = 1 << 20;
+
 /// A file system whose refusals name the path.
 #[derive(Clone)]
 pub struct Files {
@@ -39,6 +42,22 @@ impl Files {
         let file = self.create(path)?;
         file.write_all_at(0, content).map_err(|error| EngineError::io(path, error))?;
         self.sync(path, file.as_ref())
+    }
+
+    /// Copies a file's bytes from `start` on to a new file, durably.
+    pub fn copy(&self, from: &Path, start: u64, to: &Path) -> Result<(), EngineError> {
+        let failed = |error| EngineError::io(from, error);
+        let source = self.fs.open(from).map_err(failed)?;
+        let copy = self.create(to)?;
+        let mut buffer = vec![0; STEP];
+        let mut done = 0u64;
+        loop {
+            let read = source.read_at(start + done, &mut buffer).map_err(failed)?;
+            let Some(bytes) = buffer.get(..read).filter(|bytes| !bytes.is_empty()) else { break };
+            copy.write_all_at(done, bytes).map_err(|error| EngineError::io(to, error))?;
+            done += read as u64;
+        }
+        self.sync(to, copy.as_ref())
     }
 
     /// Makes a file's content durable.

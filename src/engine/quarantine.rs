@@ -59,19 +59,7 @@ impl Quarantine {
     pub fn copy(&mut self, relative: &Path, from: u64, reason: &str) -> Result<(), EngineError> {
         let target = self.prepare(relative)?;
         self.record(relative, &target, reason)?;
-        let path = self.root.join(relative);
-        let failed = |error| EngineError::io(&path, error);
-        let source = self.files.fs().open(&path).map_err(failed)?;
-        let copy = self.files.create(&target)?;
-        let mut buffer = vec![0; 1 << 20];
-        let mut done = 0u64;
-        loop {
-            let read = source.read_at(from + done, &mut buffer).map_err(failed)?;
-            let Some(bytes) = buffer.get(..read).filter(|bytes| !bytes.is_empty()) else { break };
-            copy.write_all_at(done, bytes).map_err(|error| EngineError::io(&target, error))?;
-            done += read as u64;
-        }
-        self.files.sync(&target, copy.as_ref())?;
+        self.files.copy(&self.root.join(relative), from, &target)?;
         self.files.sync_dir(parent(&target))
     }
 

@@ -17,6 +17,7 @@ use crate::{
 
 use super::{
     Tree, TreeEntry, View,
+    findings::MISSING,
     lock::LOCK,
     names::{self, NameKind},
     time::rfc3339,
@@ -94,7 +95,7 @@ pub fn findings(files: &[FileEntry], view: &View) -> Vec<Finding> {
             Role::Missing => {
                 let (named, documents) = roles.named.get(path).copied().unwrap_or((None, 0));
                 let loss = if documents > 0 { Loss::Possible } else { Loss::None };
-                let mut finding = Finding::error("file.missing", "missing, and the manifest names it");
+                let mut finding = Finding::error("file.missing", MISSING);
                 finding.segment = named;
                 finding.at(path).loses(loss, (documents > 0).then_some(documents))
             }

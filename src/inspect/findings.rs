@@ -1,7 +1,7 @@
 //! Faults of the formats as findings about files.
 
 use std::{
-    collections::{HashMap, HashSet},
+    collections::HashMap,
     path::{Path, PathBuf},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
@@ -18,8 +18,14 @@ pub fn from_format(path: &Path, error: &FormatError) -> Finding {
     } else {
         error.code.to_owned()
     };
+    if code == "file.missing" {
+        return Finding::error(&code, MISSING).at(path);
+    }
     Finding::error(&code, error.detail.clone()).at(path).offset(error.offset)
 }
+
+/// What is said of a file or directory that the manifest names and that is not there.
+pub const MISSING: &str = "missing, and the manifest names it";
 
 /// The same with a loss.
 pub fn losing(path: &Path, error: &FormatError, loss: Loss, documents: Option<u64>) -> Finding {
@@ -29,8 +35,11 @@ pub fn losing(path: &Path, error: &FormatError, loss: Loss, documents: Option<u6
 /// How many findings about one file are kept apart; more of them add nothing for a reader.
 const MOST_PER_FILE: usize = 100;
 
-/// A file that the manifest names is not there.
-const MISSING: &str = "file.missing";
+/// Stands for the faults of one file that are not kept.
+const MORE: &str = "file.more-faults";
+
+/// Code, path and offset: where the same fact shows to everyone who runs into it.
+type Place = (String, Option<String>, Option<u64>);
 
 /// Findings as they come up while documents are read, shared by the readers of one look: each once, faults of single
 /// rows counted.
@@ -40,39 +49,52 @@ pub struct Findings(Arc<Mutex<Collected>>);
 #[derive(Debug, Default)]
 struct Collected {
     list: Vec<Finding>,
-    seen: HashSet<Finding>,
+    /// Positions in `list` of the findings of one place.
+    places: HashMap<Place, Vec<usize>>,
     per_file: HashMap<Option<String>, usize>,
     /// Position in `list` of the finding that stands for all rows of a file with the same fault, and how many those are.
     rows: HashMap<(String, Option<String>), (usize, u64)>,
 }
 
+/// Findings that were put together already.
+impl From<Vec<Finding>> for Findings {
+    fn from(list: Vec<Finding>) -> Self {
+        let mut collected = Collected::default();
+        for (position, finding) in list.iter().enumerate() {
+            let place = (finding.code.clone(), finding.path.clone(), finding.offset);
+            collected.places.entry(place).or_default().push(position);
+            let of_file = collected.per_file.entry(finding.path.clone()).or_default();
+            let kept = (*of_file + 1).min(MOST_PER_FILE);
+            *of_file = if finding.code == MORE { MOST_PER_FILE + 1 } else { kept.max(*of_file) };
+        }
+        Self(Arc::new(Mutex::new(Collected { list, ..collected })))
+    }
+}
+
 impl Findings {
-    /// Adds a finding that is not there yet.
+    /// Adds a finding that is not there yet. One fact is one finding, however many readers run into it: what they say of
+    /// its consequences is put together.
     pub fn add(&self, finding: Finding) {
         let mut collected = self.collected();
-        if collected.seen.contains(&finding) {
-            return;
-        }
-        if finding.code == MISSING {
-            // One fact, whoever runs into it first.
-            let known = collected.list.iter_mut().find(|known| known.code == MISSING && known.path == finding.path);
-            if let Some(known) = known {
-                known.loss = known.loss.max(finding.loss);
-                known.documents_at_risk = known.documents_at_risk.max(finding.documents_at_risk);
-                known.segment = known.segment.or(finding.segment);
+        let Collected { list, places, per_file, .. } = &mut *collected;
+        let here = places.entry((finding.code.clone(), finding.path.clone(), finding.offset)).or_default();
+        for known in here.iter() {
+            let Some(known) = list.get_mut(*known) else { continue };
+            if same_fact(known, &finding) {
+                merge(known, finding);
                 return;
             }
         }
-        let of_file = collected.per_file.entry(finding.path.clone()).or_default();
+        let of_file = per_file.entry(finding.path.clone()).or_default();
         *of_file += 1;
         match *of_file {
             count if count <= MOST_PER_FILE => {
-                collected.seen.insert(finding.clone());
-                collected.list.push(finding);
+                here.push(list.len());
+                list.push(finding);
             }
             count if count == MOST_PER_FILE + 1 => {
-                let more = Finding::error("file.more-faults", "and more faults of the same file");
-                collected.list.push(Finding { path: finding.path, ..more }.loses(finding.loss, None));
+                let more = Finding::error(MORE, "and more faults of the same file");
+                list.push(Finding { path: finding.path, ..more }.loses(finding.loss, None));
             }
             _ => {}
         }
@@ -120,6 +142,28 @@ impl Findings {
     }
 }
 
+/// Whether two findings of one place tell of the same fact: in the same words, or one goes on where the other ends.
+fn same_fact(one: &Finding, other: &Finding) -> bool {
+    let (short, long) = if one.detail.len() < other.detail.len() { (one, other) } else { (other, one) };
+    let rest = long.detail.strip_prefix(&short.detail);
+    let segments = one.segment.is_none() || other.segment.is_none() || one.segment == other.segment;
+    segments && rest.is_some_and(|rest| rest.is_empty() || rest.starts_with("; "))
+}
+
+/// The gravest of both, in the words of the one that says more.
+fn merge(known: &mut Finding, other: Finding) {
+    known.severity = known.severity.max(other.severity);
+    known.segment = known.segment.or(other.segment);
+    known.documents_at_risk = known.documents_at_risk.max(other.documents_at_risk);
+    known.loss = known.loss.max(other.loss);
+    if known.detail.len() < other.detail.len() {
+        known.detail = other.detail;
+    }
+    if known.repair.is_none() {
+        known.repair = other.repair;
+    }
+}
+
 /// The path of a file in a RocksDB directory of the collection.
 pub fn in_directory(dir: &Path, file: &str) -> PathBuf {
     if file.is_empty() { dir.to_owned() } else { dir.join(file) }
@@ -143,18 +187,32 @@ mod tests {
     }
 
     #[test]
-    fn a_missing_file_is_one_finding_with_the_worst_that_anyone_says_of_it() {
+    fn one_fact_is_one_finding_with_the_worst_that_anyone_says_of_it() {
         let findings = Findings::default();
-        let missing = |loss, documents| {
-            Finding::error(MISSING, "missing, and the manifest names it").at(Path::new("x")).loses(loss, documents)
+        let empty = |detail: &str, loss, documents| {
+            Finding::error("a.empty", detail).at(Path::new("x")).offset(0).loses(loss, documents)
         };
-        findings.add(missing(Loss::Possible, None));
-        findings.add(missing(Loss::Certain, Some(7)));
-        findings.add(missing(Loss::Possible, Some(3)).at(Path::new("y")));
-        assert_eq!(
-            findings.list(),
-            [missing(Loss::Certain, Some(7)), missing(Loss::Possible, Some(3)).at(Path::new("y"))]
-        );
+        findings.add(empty("0 bytes", Loss::Possible, None));
+        findings.add(empty("0 bytes; the engine refuses it", Loss::Certain, Some(7)).segment(3));
+        findings.add(empty("0 bytes", Loss::None, Some(2)));
+        assert_eq!(findings.list(), [empty("0 bytes; the engine refuses it", Loss::Certain, Some(7)).segment(3)]);
+    }
+
+    #[test]
+    fn facts_that_only_look_alike_stay_apart() {
+        let findings = Findings::default();
+        let fault = |detail: &str| Finding::error("a.b", detail).at(Path::new("x"));
+        let apart = [
+            fault("row 1"),
+            fault("row 12"),
+            fault("row 1").offset(0),
+            fault("row 1").at(Path::new("y")),
+            Finding { code: "a.c".to_owned(), ..fault("row 1") },
+            fault("in a block").segment(0),
+            fault("in a block").segment(1),
+        ];
+        findings.extend(apart.clone());
+        assert_eq!(findings.list(), apart);
     }
 
     #[test]

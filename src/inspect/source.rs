@@ -8,7 +8,10 @@ use crate::{
     vfs::{File, Vfs},
 };
 
-use super::error::{io_code, io_detail};
+use super::{
+    error::{io_code, io_detail},
+    findings::MISSING,
+};
 
 /// An open file whose size was read once.
 pub struct FileSource {
@@ -44,7 +47,7 @@ pub fn open(vfs: &dyn Vfs, root: &Path, relative: &Path) -> Result<Arc<FileSourc
 /// A refusal of the system as a finding. Whether anything is lost depends on the file: the caller says.
 pub fn io_finding(relative: &Path, error: &std::io::Error) -> Finding {
     let detail = match error.kind() {
-        std::io::ErrorKind::NotFound => "missing, and the manifest names it".to_owned(),
+        std::io::ErrorKind::NotFound => MISSING.to_owned(),
         _ => io_detail(error),
     };
     Finding::error(io_code(error), detail).at(relative).loses(Loss::Possible, None)

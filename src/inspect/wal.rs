@@ -12,7 +12,7 @@ use crate::{
         Source,
         document::{self, Op, WalDoc},
         manifest::Manifest,
-        wal::{self, End, Entry, Reader, RecordRef, ZvecView},
+        wal::{self, End, Entry, Reader, Record, ZvecView},
     },
     report::{
         Finding, Loss,
@@ -289,7 +289,7 @@ struct Replay {
 }
 
 impl Replay {
-    fn apply(&mut self, record: &RecordRef<'_>, doc: &WalDoc) {
+    fn apply(&mut self, record: &Record<'_>, doc: &WalDoc) {
         match doc.op {
             Op::Insert => self.add(record, doc),
             Op::Upsert => {
@@ -313,14 +313,14 @@ impl Replay {
         }
     }
 
-    fn add(&mut self, record: &RecordRef<'_>, doc: &WalDoc) {
+    fn add(&mut self, record: &Record<'_>, doc: &WalDoc) {
         self.overlay.added.insert(record.index, self.next_id);
         self.overlay.latest.insert(doc.pk.clone(), Some(self.next_id));
         self.next_id = self.next_id.saturating_add(1);
     }
 
     /// Marks the document that an update or delete means.
-    fn replace(&mut self, record: &RecordRef<'_>, doc: &WalDoc) {
+    fn replace(&mut self, record: &Record<'_>, doc: &WalDoc) {
         if doc.pk.is_empty() {
             self.overlay.deleted.insert(doc.doc_id);
             return;

@@ -12,6 +12,7 @@ mod exit;
 pub mod explain;
 pub mod files;
 mod finding;
+mod firsts;
 pub mod idmap;
 pub mod manifest;
 pub mod outlook;
@@ -25,6 +26,7 @@ pub mod wal;
 pub use envelope::{Envelope, ErrorReport, schema_id};
 pub use exit::Exit;
 pub use finding::{Finding, Loss, Severity};
+pub use firsts::Firsts;
 
 /// A path as JSON and tables show it: UTF-8, anything else replaced, with `/` between its parts.
 pub fn show_path(path: &std::path::Path) -> String {

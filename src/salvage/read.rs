@@ -30,7 +30,7 @@ use super::{
     logs,
     resolve::Found,
     sources::{LogKind, Unit},
-    tally::settle,
+    tally::{settle, shown},
     target::{Out, Rejects},
 };
 
@@ -331,7 +331,7 @@ impl Writer<'_, '_> {
         tally.deleted += u64::from(deleted);
         tally.version_written(&pk, &origin.describe());
         if of_row && !deleted && !self.found.snapshots.known {
-            tally.resurrected.add(&pk);
+            tally.resurrected.add(|| shown(&pk));
         }
         ControlFlow::Continue(())
     }
@@ -476,8 +476,8 @@ impl Writer<'_, '_> {
                 Some(expected) if id == Some(expected) => {}
                 // Another version: what waits is at least the right one.
                 Some(_) if waiting.contains(&pk) => return ControlFlow::Continue(()),
-                Some(_) => writer.found.tally.outdated.add(&pk),
-                None => writer.found.tally.resurrected.add(&pk),
+                Some(_) => writer.found.tally.outdated.add(|| shown(&pk)),
+                None => writer.found.tally.resurrected.add(|| shown(&pk)),
             }
             writer.waiting.remove(&pk);
             writer.found.lost.remove(&pk);
@@ -493,7 +493,7 @@ impl Writer<'_, '_> {
         lost.extend(unread.map(|(pk, entry)| (pk.to_vec(), entry.doc_id)));
         lost.sort_by(|a, b| (a.1, &a.0).cmp(&(b.1, &b.0)));
         for (pk, id) in lost {
-            self.found.tally.lost.add(&pk);
+            self.found.tally.lost.add(|| shown(&pk));
             let written = self.rejects.id(&pk, id, "lost");
             self.attempt(written)?;
         }

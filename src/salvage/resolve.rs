@@ -46,7 +46,7 @@ use super::{
     logs::{self, Last, Undecodable},
     schema::{self, Decided},
     sources::{self, Log, LogKind, Snapshots, Standing, Unit},
-    tally::Tally,
+    tally::{Tally, shown},
 };
 
 /// Names that are put right by the id map, at most.
@@ -400,7 +400,7 @@ impl Found {
             };
             entry.mapped = Some(id);
             self.table.insert(&pk, entry);
-            self.tally.corrected.add(&pk);
+            self.tally.corrected.add(|| shown(&pk));
             self.renamed.insert(id, pk);
         }
     }
@@ -416,7 +416,7 @@ impl Found {
                 (entry.doc_id, entry.fate) = (id, Fate::Live);
                 self.table.seen.insert(id);
                 self.lost.remove(&odd.pk);
-                self.tally.corrected.add(&odd.pk);
+                self.tally.corrected.add(|| shown(&odd.pk));
                 self.misread.insert(odd.pk, (odd.stored, id));
             }
         }
@@ -451,7 +451,7 @@ impl Found {
             if self.lost.get(pk).is_some_and(|id| *id > entry.doc_id) {
                 match entry.fate {
                     // By the snapshot it is the version that counts.
-                    Fate::Live => self.tally.outdated.add(pk),
+                    Fate::Live => self.tally.outdated.add(|| shown(pk)),
                     Fate::Dead => entry.fate = Fate::Older,
                     Fate::Older | Fate::Perhaps | Fate::Done => {}
                 }

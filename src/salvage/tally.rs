@@ -6,7 +6,7 @@ use std::{
 };
 
 use crate::report::{
-    Exit, Finding, Loss, Severity,
+    Exit, Finding, Firsts, Loss, Severity,
     salvage::{Degraded, OtherVersion, SalvageReport, SalvageSource},
     show_path,
 };
@@ -15,23 +15,7 @@ use crate::report::{
 const NAMED: usize = 100;
 
 /// A count and its first ids.
-#[derive(Debug, Default)]
-pub(super) struct Listed {
-    /// How many.
-    pub count: u64,
-    /// The first of them.
-    pub ids: Vec<String>,
-}
-
-impl Listed {
-    /// One more.
-    pub fn add(&mut self, pk: &[u8]) {
-        self.count += 1;
-        if self.ids.len() < NAMED {
-            self.ids.push(shown(pk));
-        }
-    }
-}
+type Listed = Firsts<NAMED>;
 
 /// A primary key as a report shows it.
 pub(super) fn shown(pk: &[u8]) -> String {
@@ -131,13 +115,13 @@ impl Tally {
         report.documents = self.documents;
         report.deleted = self.deleted;
         let lost = &mut report.lost;
-        (lost.documents, lost.ids) = (self.lost.count, self.lost.ids);
+        (lost.documents, lost.ids) = (self.lost.count, self.lost.list);
         (lost.rows, lost.records, lost.gaps) = (self.lost_rows, self.lost_records, self.gaps);
         lost.rejected = self.rejected;
         let doubtful = &mut report.doubtful;
-        (doubtful.resurrected, doubtful.resurrected_ids) = (self.resurrected.count, self.resurrected.ids);
-        (doubtful.outdated, doubtful.outdated_ids) = (self.outdated.count, self.outdated.ids);
-        (doubtful.corrected, doubtful.corrected_ids) = (self.corrected.count, self.corrected.ids);
+        (doubtful.resurrected, doubtful.resurrected_ids) = (self.resurrected.count, self.resurrected.list);
+        (doubtful.outdated, doubtful.outdated_ids) = (self.outdated.count, self.outdated.list);
+        (doubtful.corrected, doubtful.corrected_ids) = (self.corrected.count, self.corrected.list);
         doubtful.versions = self.versions;
         doubtful.version_list = self.version_list.into_iter().map(|(_, version)| version).collect();
         report.degraded = self

@@ -11,7 +11,7 @@ use super::{
 use crate::{
     format::document::Op,
     inspect::DamagedRecord,
-    report::{Finding, Loss},
+    report::{Finding, Firsts, Loss},
 };
 
 /// Documents that one finding names.
@@ -65,20 +65,13 @@ impl Opener {
             let reason = format!("named by the id map, its record is not in {}: {means}", relative.display());
             named.insert(key.clone(), GivenUp { key, lost: true, reason });
         }
-        let lost: Vec<String> = named
-            .values()
-            .filter(|document| document.lost)
-            .map(|document| format!("{:?}", String::from_utf8_lossy(&document.key)))
-            .collect();
-        if let Some((names, count)) = lost
-            .get(..lost.len().min(NAMED))
-            .filter(|names| !names.is_empty())
-            .map(|names| (names.join(", "), lost.len()))
-        {
-            let more = if count > NAMED { format!(" and {} more", count - NAMED) } else { String::new() };
-            let detail = format!("documents of records that were given up: {names}{more}");
+        let lost = named.values().filter(|document| document.lost);
+        let lost: Firsts<NAMED> =
+            lost.map(|document| format!("{:?}", String::from_utf8_lossy(&document.key))).collect();
+        if lost.count > 0 {
+            let detail = format!("documents of records that were given up: {lost}");
             let finding = Finding::error("wal.lost-documents", detail).at(relative);
-            self.findings.add(finding.loses(Loss::Certain, Some(count as u64)));
+            self.findings.add(finding.loses(Loss::Certain, Some(lost.count)));
         }
         self.given_up.extend(named.into_values());
         Ok(())

@@ -13,7 +13,7 @@ use crate::{
         document::{self, Head, Op, WalDoc},
         manifest::Manifest,
         value::Value,
-        wal::{EntryRef, FRAME_LEN, Reader, RecordRef},
+        wal::{Entry, FRAME_LEN, Reader, Record},
     },
     inspect::{self, FileSource, View, losing, old_ids},
     report::{Finding, Loss, show_path},
@@ -147,7 +147,7 @@ impl Opener {
         replayed.untouched = collection.id_map.unflushed_keys()?.map(Box::from).collect();
         let mut reader = Reader::new(source).map_err(broken)?;
         while let Some(entry) = reader.next_in_place().map_err(broken)? {
-            let EntryRef::Record(record) = entry else { continue };
+            let Entry::Record(record) = entry else { continue };
             if record.index == 0 {
                 // If the others are about as long.
                 let records = source.size() / (FRAME_LEN + record.payload.len() as u64);
@@ -164,7 +164,7 @@ impl Opener {
         relative: &Path,
         collection: &mut Collection,
         replayed: &mut Replayed,
-        record: &RecordRef<'_>,
+        record: &Record<'_>,
     ) -> Result<(), EngineError> {
         let offset = record.offset;
         let undecodable = |error| damaged(losing(relative, &error, Loss::Certain, Some(1)), ACCEPT);

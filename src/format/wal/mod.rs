@@ -42,34 +42,9 @@ pub struct Header {
     pub fault: Option<FormatError>,
 }
 
-/// An intact record.
+/// An intact record. Its payload lies where it was read to, or is a copy.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Record {
-    /// Position among the intact records, from 0.
-    pub index: u64,
-    /// Offset of its frame.
-    pub offset: u64,
-    /// The stored CRC, which is that of the payload.
-    pub crc: u32,
-    /// The document's bytes.
-    pub payload: Vec<u8>,
-}
-
-impl Record {
-    /// Offset of the payload.
-    pub fn payload_offset(&self) -> u64 {
-        self.offset.saturating_add(FRAME_LEN)
-    }
-
-    /// Whether zvec 0.8.0 refuses it for its length, and everything after it.
-    pub fn oversize(&self) -> bool {
-        self.payload.len() as u64 > u64::from(ZVEC_MAX_PAYLOAD)
-    }
-}
-
-/// An intact record whose payload still lies where it was read to.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct RecordRef<'a> {
+pub struct Record<'a> {
     /// Position among the intact records, from 0.
     pub index: u64,
     /// Offset of its frame.
@@ -80,7 +55,7 @@ pub struct RecordRef<'a> {
     pub payload: Cow<'a, [u8]>,
 }
 
-impl RecordRef<'_> {
+impl Record<'_> {
     /// Offset of the payload.
     pub fn payload_offset(&self) -> u64 {
         self.offset.saturating_add(FRAME_LEN)
@@ -92,9 +67,8 @@ impl RecordRef<'_> {
     }
 
     /// The same with a payload of its own.
-    pub fn into_owned(self) -> Record {
-        let Self { index, offset, crc, payload } = self;
-        Record { index, offset, crc, payload: payload.into_owned() }
+    pub fn into_owned(self) -> Record<'static> {
+        Record { payload: Cow::Owned(self.payload.into_owned()), ..self }
     }
 }
 
@@ -176,18 +150,9 @@ impl fmt::Display for RecordFault {
 
 /// The next thing in a log.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Entry {
+pub enum Entry<'a> {
     /// An intact record.
-    Record(Record),
-    /// Bytes that are none.
-    Gap(Gap),
-}
-
-/// The next thing in a log, in place.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum EntryRef<'a> {
-    /// An intact record.
-    Record(RecordRef<'a>),
+    Record(Record<'a>),
     /// Bytes that are none.
     Gap(Gap),
 }
@@ -246,15 +211,15 @@ impl<S: Source> Reader<S> {
     }
 
     /// The next record or gap; `None` at the end. Fails only if the source does (`io.read`).
-    pub fn next_entry(&mut self) -> Result<Option<Entry>> {
+    pub fn next_entry(&mut self) -> Result<Option<Entry<'static>>> {
         Ok(self.next_in_place()?.map(|entry| match entry {
-            EntryRef::Record(record) => Entry::Record(record.into_owned()),
-            EntryRef::Gap(gap) => Entry::Gap(gap),
+            Entry::Record(record) => Entry::Record(record.into_owned()),
+            Entry::Gap(gap) => Entry::Gap(gap),
         }))
     }
 
     /// The same without copying the payload.
-    pub fn next_in_place(&mut self) -> Result<Option<EntryRef<'_>>> {
+    pub fn next_in_place(&mut self) -> Result<Option<Entry<'_>>> {
         let (offset, size) = (self.position, self.window.size());
         if offset >= size {
             return Ok(None);
@@ -269,12 +234,12 @@ impl<S: Source> Reader<S> {
                 } else {
                     Cow::Borrowed(self.window.payload(offset, len)?)
                 };
-                Ok(Some(EntryRef::Record(RecordRef { index, offset, crc, payload })))
+                Ok(Some(Entry::Record(Record { index, offset, crc, payload })))
             }
             Err(fault) => {
                 let (end, next) = self.after(offset, &fault)?;
                 self.position = next;
-                Ok(Some(EntryRef::Gap(Gap { range: offset..next, fault, end })))
+                Ok(Some(Entry::Gap(Gap { range: offset..next, fault, end })))
             }
         }
     }
@@ -386,7 +351,7 @@ pub enum ZvecView {
 }
 
 /// Reads a whole log and gives every intact record to `each`.
-pub fn scan<S: Source>(source: S, mut each: impl FnMut(RecordRef<'_>)) -> Result<Scan> {
+pub fn scan<S: Source>(source: S, mut each: impl FnMut(Record<'_>)) -> Result<Scan> {
     let mut reader = Reader::new(source)?;
     let header = reader.header.clone();
     let (mut records, mut oversize) = (0u64, 0u64);
@@ -394,7 +359,7 @@ pub fn scan<S: Source>(source: S, mut each: impl FnMut(RecordRef<'_>)) -> Result
     let (mut replayed, mut stops_at) = (0u64, None);
     while let Some(entry) = reader.next_in_place()? {
         match entry {
-            EntryRef::Record(record) => {
+            Entry::Record(record) => {
                 records = records.saturating_add(1);
                 oversize = oversize.saturating_add(u64::from(record.oversize()));
                 if record.oversize() {
@@ -405,7 +370,7 @@ pub fn scan<S: Source>(source: S, mut each: impl FnMut(RecordRef<'_>)) -> Result
                 }
                 each(record);
             }
-            EntryRef::Gap(gap) => {
+            Entry::Gap(gap) => {
                 stops_at.get_or_insert(gap.range.start);
                 gaps.push((gap, records));
             }

@@ -24,7 +24,7 @@ fn log(payloads: &[Vec<u8>]) -> Vec<u8> {
     bytes
 }
 
-fn read(bytes: &[u8]) -> (Vec<Record>, Scan) {
+fn read(bytes: &[u8]) -> (Vec<Record<'static>>, Scan) {
     let mut records = Vec::new();
     let scan = scan(bytes, |record| records.push(record.into_owned())).unwrap();
     (records, scan)

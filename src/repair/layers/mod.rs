@@ -10,7 +10,10 @@ pub mod segments;
 pub mod vectors;
 pub mod wal;
 
-use crate::report::repair::{Action, DoneAction, LostDocument};
+use crate::report::{
+    Firsts,
+    repair::{Action, DoneAction, LostDocument},
+};
 
 /// Documents that are named in a sentence.
 pub const NAMED: usize = 20;
@@ -40,10 +43,7 @@ pub fn lose(report: &mut DoneAction, lost: LostDocument) {
     }
 }
 
-/// The first names of a list, and how many more there are.
+/// The names of the first, and how many more there are.
 pub fn in_words<T>(list: &[T], name: impl Fn(&T) -> String) -> String {
-    let named: Vec<String> = list.iter().take(NAMED).map(name).collect();
-    let more = list.len().saturating_sub(named.len());
-    let more = if more > 0 { format!(" and {more} more") } else { String::new() };
-    format!("{}{more}", named.join(", "))
+    list.iter().map(name).collect::<Firsts<NAMED>>().to_string()
 }

@@ -10,7 +10,7 @@ use crate::{
 use super::{super::bench::Bench, NAMED, done, lose};
 
 /// Findings of a log of which nobody can tell how much it held.
-const HEADLESS: [&str; 4] = ["wal.empty", "wal.header-truncated", "wal.missing", "wal.behind"];
+const HEADLESS: [&str; 3] = ["wal.empty", "wal.header-truncated", "wal.missing"];
 
 /// Replays the log with every intact record and flushes. Returns the manifest that was published.
 pub fn replay(bench: &Bench, action: &Action) -> Result<(DoneAction, Option<String>), EngineError> {
@@ -27,14 +27,15 @@ pub fn replay(bench: &Bench, action: &Action) -> Result<(DoneAction, Option<Stri
         ),
     );
     report.documents = Some(replay.documents);
+    let named = given_up.iter().filter(|document| document.lost).count() as u64;
     if replay.damaged_bytes > 0 {
         let records = match replay.lost_records {
             0 => "an unknown number of records".to_owned(),
+            1 => "1 record".to_owned(),
             records => format!("{records} records"),
         };
-        let named = given_up.iter().filter(|document| document.lost).count();
         report.doubtful.push(format!(
-            "{records} stood in the {} damaged bytes and are lost; {named} documents of them are named",
+            "lost with the {} damaged bytes: {records}; documents of them that are named: {named}",
             replay.damaged_bytes
         ));
     }
@@ -46,11 +47,17 @@ pub fn replay(bench: &Bench, action: &Action) -> Result<(DoneAction, Option<Stri
             report.doubtful.push(format!("{id:?}: {reason}"));
         }
     }
-    if action.findings.iter().any(|code| HEADLESS.contains(&code.as_str())) {
-        report.doubtful.push(
-            "of what was written since the last flush, what the log does not have any more is lost; nothing tells what that was"
-                .to_owned(),
-        );
+    let found = |codes: &[&str]| action.findings.iter().any(|code| codes.contains(&code.as_str()));
+    // The vector files of the open block tell how many documents the log has lost.
+    let unnamed =
+        action.documents.filter(|_| found(&["wal.behind"])).map_or(0, |missing| missing.saturating_sub(named));
+    if found(&HEADLESS) || unnamed > 0 {
+        let count = if unnamed > 0 { format!(" (documents missing: {unnamed})") } else { String::new() };
+        let torn = recovery.findings.iter().find(|finding| finding.code == "wal.torn-tail");
+        report.doubtful.push(format!(
+            "what was written since the last flush and is not in the log any more is lost{count}; {}",
+            torn.map_or("nothing tells what that was", |torn| torn.detail.as_str())
+        ));
     }
     Ok((report, flushed.manifest))
 }

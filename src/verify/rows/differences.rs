@@ -15,7 +15,7 @@ use crate::{
         inverted::{IndexedColumn, term},
         value::Value,
     },
-    report::{Finding, Loss, show_path},
+    report::{Finding, Firsts, Loss, show_path},
 };
 
 use super::{
@@ -143,26 +143,7 @@ pub fn name(question: &Question<'_, '_>, differing: &[usize], scan: &mut Scan<'_
 type Terms = BTreeMap<u64, BTreeSet<Vec<u8>>>;
 
 /// The rows of one kind of difference.
-#[derive(Default)]
-struct Group {
-    rows: u64,
-    examples: Vec<String>,
-}
-
-impl Group {
-    fn add(&mut self, example: impl FnOnce() -> String) {
-        self.rows += 1;
-        if self.examples.len() < EXAMPLES {
-            self.examples.push(example());
-        }
-    }
-
-    fn tell(&self) -> String {
-        let more = self.rows.saturating_sub(self.examples.len() as u64);
-        let more = if more > 0 { format!("; and {more} more") } else { String::new() };
-        format!("{}{more}", self.examples.join("; "))
-    }
-}
+type Group = Firsts<EXAMPLES>;
 
 fn tell(question: &Question<'_, '_>, stored: &Terms, held: &Terms, looked: &str) {
     let Question { ctx, layout, column, kind, path, complete, .. } = *question;
@@ -207,11 +188,10 @@ fn tell(question: &Question<'_, '_>, stored: &Terms, held: &Terms, looked: &str)
         };
         let detail = format!(
             "field {name}: {} row(s) hold another value than {index} ({noun}): {}{looked}; {trust}",
-            group.rows,
-            group.tell()
+            group.count, group
         );
         let finding = Finding::error("inverted.other-value", detail).at(&file).segment(segment);
-        ctx.findings.add(finding.loses(Loss::Possible, Some(group.rows)));
+        ctx.findings.add(finding.loses(Loss::Possible, Some(group.count)));
     }
     let both = [
         (missing_rows, "inverted.missing-entry", "are not in the index under what they hold, queries miss them"),
@@ -222,10 +202,10 @@ fn tell(question: &Question<'_, '_>, stored: &Terms, held: &Terms, looked: &str)
         ),
     ];
     for (group, code, what) in both {
-        if group.rows > 0 {
-            let detail = format!("field {name}: {} row(s) {what} ({noun}): {}{looked}", group.rows, group.tell());
+        if group.count > 0 {
+            let detail = format!("field {name}: {} row(s) {what} ({noun}): {}{looked}", group.count, group);
             ctx.findings
-                .add(Finding::error(code, detail).at(path).segment(segment).loses(Loss::None, Some(group.rows)));
+                .add(Finding::error(code, detail).at(path).segment(segment).loses(Loss::None, Some(group.count)));
         }
     }
 }

@@ -18,7 +18,7 @@ use crate::{
         rocks::{Entry, Family, Lookup},
     },
     inspect::{findings::from_format, idmap::fault_finding},
-    report::{Finding, Loss},
+    report::{Finding, Firsts, Loss},
 };
 
 use super::{
@@ -452,7 +452,7 @@ impl Column<'_, '_> {
             });
         }
         let touches = |rows: Range<u64>| range.start < rows.end && rows.start < range.end;
-        let (mut count, mut examples, mut file) = (0u64, Vec::new(), None);
+        let (mut examples, mut file) = (Firsts::<EXAMPLES>::default(), None);
         self.layout.read(self.ctx, &|slot| slot == Slot::Field(self.at), &touches, &mut |piece| {
             piece.each(self.ctx, |row, value| {
                 if !range.contains(&row) {
@@ -464,9 +464,8 @@ impl Column<'_, '_> {
                     return;
                 }
                 let stored = stored.into_iter().next().unwrap_or_default();
-                count += 1;
                 file.get_or_insert_with(|| piece.file.path.clone());
-                if examples.len() < EXAMPLES {
+                examples.add(|| {
                     let only = |a: &BTreeMap<Vec<u8>, Vec<u32>>, b: &BTreeMap<Vec<u8>, Vec<u32>>| {
                         let terms = a.iter().filter(|(term, list)| b.get(*term) != Some(list));
                         terms
@@ -476,26 +475,27 @@ impl Column<'_, '_> {
                             .join(", ")
                     };
                     let (text, index) = (only(&stored, &held), only(&held, &stored));
-                    examples.push(format!("row {row}: only the text has [{text}], only the index [{index}]"));
-                }
+                    format!("row {row}: only the text has [{text}], only the index [{index}]")
+                });
             });
             ControlFlow::Continue(())
         });
-        if count == 0 && texts.tokens.len() > 1 {
+        if examples.count == 0 && texts.tokens.len() > 1 {
             return false;
         }
         let rows = narrow(&range);
         let detail = format!(
-            "field {}: {count} text(s) of rows {} to {} are not what the index holds ({parts} parts of the segment differ): {}; the index stands \
+            "field {}: {} text(s) of rows {} to {} are not what the index holds ({parts} parts of the segment differ): {}; the index stands \
              under checksums and the forward block under none, so that the text is probably damaged",
             self.name,
+            examples.count,
             rows.start,
             rows.end.saturating_sub(1),
-            examples.join("; ")
+            examples
         );
         let place = file.as_deref().unwrap_or(self.path);
         let finding = Finding::error("fts.other-text", detail).at(place).segment(self.layout.segment.id());
-        self.ctx.findings.add(finding.loses(Loss::Possible, Some(count)));
+        self.ctx.findings.add(finding.loses(Loss::Possible, Some(examples.count)));
         true
     }
 }

@@ -12,7 +12,7 @@ use roaring::RoaringTreemap;
 use crate::{
     format::{document, wal as log},
     inspect::{segments_of, wal},
-    report::{Finding, Loss},
+    report::{Finding, Firsts, Loss},
 };
 
 use super::{
@@ -55,27 +55,7 @@ fn deletions(ctx: &Context<'_>, shared: &Shared) {
     }
 }
 
-/// Examples of something, and how many there are.
-#[derive(Default)]
-struct Examples {
-    count: u64,
-    list: Vec<String>,
-}
-
-impl Examples {
-    fn add(&mut self, example: impl FnOnce() -> String) {
-        self.count += 1;
-        if self.list.len() < EXAMPLES {
-            self.list.push(example());
-        }
-    }
-
-    fn tell(&self) -> String {
-        let more = self.count.saturating_sub(self.list.len() as u64);
-        let more = if more > 0 { format!(" and {more} more") } else { String::new() };
-        format!("{}{more}", self.list.join(", "))
-    }
-}
+type Examples = Firsts<EXAMPLES>;
 
 struct Held {
     live: Sums,
@@ -114,13 +94,13 @@ fn scan(ctx: &Context<'_>, shared: &Shared, ids: &Ids) -> Held {
     let path = &shared.id_map.path;
     let add = |finding: Finding| ctx.findings.add(finding.at(path));
     if twice.count > 0 {
-        let detail = format!("{} key(s) lead to the document of another key: {}", twice.count, twice.tell());
+        let detail = format!("{} key(s) lead to the document of another key: {}", twice.count, twice);
         add(Finding::error("idmap.duplicate-id", detail).loses(Loss::Possible, Some(twice.count)));
     }
     if beyond.count > 0 {
         let (count, end) = (beyond.count, shared.first_id);
         let detail =
-            format!("{count} key(s) lead to ids that were never given out (the next one is {end}): {}", beyond.tell());
+            format!("{count} key(s) lead to ids that were never given out (the next one is {end}): {}", beyond);
         add(Finding::error("idmap.beyond-end", detail).loses(Loss::Possible, Some(count)));
     }
     if ahead > 0 {
@@ -133,13 +113,12 @@ fn scan(ctx: &Context<'_>, shared: &Shared, ids: &Ids) -> Held {
         let detail = format!(
             "{} key(s) of deleted documents, as delete_by_filter leaves them: zvec 0.8.0 refuses to insert them again (\"already \
              exists\"), upsert works: {}",
-            stale.count,
-            stale.tell()
+            stale.count, stale
         );
         add(Finding::info("idmap.stale-keys", detail));
     }
     if dangling.count > 0 && ids.unreadable == 0 {
-        let detail = format!("{} key(s) lead to documents that no row has: {}", dangling.count, dangling.tell());
+        let detail = format!("{} key(s) lead to documents that no row has: {}", dangling.count, dangling);
         add(Finding::error("idmap.dangling", detail).loses(Loss::Possible, Some(dangling.count)));
     }
     held
@@ -251,7 +230,7 @@ impl Telling<'_, '_> {
             let detail = format!(
                 "id map and rows do not agree: {}{looked}; one of the two is damaged, the id map stands under checksums and the rows \
                  under none",
-                examples.tell()
+                examples
             );
             let finding = Finding::error("idmap.wrong-document", detail).at(&place);
             self.ctx.findings.add(finding.loses(Loss::Possible, Some(examples.count)));
@@ -260,8 +239,7 @@ impl Telling<'_, '_> {
             let detail = format!(
                 "{} live document(s) are not in the id map: {}{looked}; zvec does not find them by key, and an insert of the same key \
                  makes a second one",
-                missing.count,
-                missing.tell()
+                missing.count, missing
             );
             self.ctx
                 .findings
@@ -270,8 +248,7 @@ impl Telling<'_, '_> {
         if twice.count > 0 {
             let detail = format!(
                 "{} key(s) have more than one live row: {}{looked}; the older one was replaced and should be in the delete set",
-                twice.count,
-                twice.tell()
+                twice.count, twice
             );
             let finding = Finding::error("forward.duplicate-key", detail).at(&self.shared.snapshot.path);
             self.ctx.findings.add(finding.loses(Loss::Possible, Some(twice.count)));

@@ -9,14 +9,14 @@ use crate::{
         document::{self, Op, WalDoc},
         manifest::proto::{DataType, FieldSchema},
         value::Value,
-        wal::{self as format, RecordRef},
+        wal::{self as format, Record},
     },
     inspect::{
         idmap::Mapped,
         old_ids,
         wal::{self, Overlay},
     },
-    report::{Finding, Loss},
+    report::{Finding, Firsts, Loss},
 };
 
 use super::{
@@ -47,8 +47,7 @@ pub fn check(ctx: &Context<'_>, shared: &Shared, ids: &Ids) {
         latest: HashMap::new(),
         next_id: shared.first_id,
         gone: RoaringTreemap::new(),
-        at_risk: Vec::new(),
-        at_risk_count: 0,
+        at_risk: Firsts::default(),
     };
     let mut stopped = false;
     let scanned = format::scan(&source, |record| {
@@ -78,16 +77,15 @@ struct Records<'c, 'a> {
     /// Ids that the log has deleted so far.
     gone: RoaringTreemap,
     /// Some keys of upserts that a replay by zvec would lose, and how many there are.
-    at_risk: Vec<String>,
-    at_risk_count: u64,
+    at_risk: Firsts<EXAMPLES>,
 }
 
 impl Records<'_, '_> {
-    fn tell(&self, finding: Finding, record: &RecordRef<'_>) {
+    fn tell(&self, finding: Finding, record: &Record<'_>) {
         self.ctx.findings.add_row(finding.at(self.path).offset(record.offset));
     }
 
-    fn record(&mut self, record: &RecordRef<'_>, doc: &WalDoc) {
+    fn record(&mut self, record: &Record<'_>, doc: &WalDoc) {
         if let Op::Unknown(number) = doc.op {
             let detail = format!("operation {number}, which zvec 0.8.0 skips");
             self.tell(Finding::warning("wal.unknown-operation", detail), record);
@@ -138,30 +136,25 @@ impl Records<'_, '_> {
             Mapped::Unknown(_) => false,
         };
         if ahead {
-            self.at_risk_count += 1;
-            if self.at_risk.len() < EXAMPLES {
-                self.at_risk.push(show(pk));
-            }
+            self.at_risk.add(|| show(pk));
         }
     }
 
     fn tell_at_risk(&self) {
-        if self.at_risk_count == 0 {
+        if self.at_risk.count == 0 {
             return;
         }
         let detail = format!(
             "{} key(s) that the log upserts stand in the id map as the log leaves them, because the writer was killed within a flush: \
-             zvec 0.8.0 deletes the new documents in its replay and brings replaced ones back; here nothing is lost yet: {}{}",
-            self.at_risk_count,
-            self.at_risk.join(", "),
-            if self.at_risk_count > self.at_risk.len() as u64 { ", …" } else { "" }
+             zvec 0.8.0 deletes the new documents in its replay and brings replaced ones back; here nothing is lost yet: {}",
+            self.at_risk.count, self.at_risk
         );
         let finding = Finding::error("wal.upserts-at-risk", detail).at(self.path);
-        self.ctx.findings.add(finding.loses(Loss::Possible, Some(self.at_risk_count)));
+        self.ctx.findings.add(finding.loses(Loss::Possible, Some(self.at_risk.count)));
     }
 
     /// An insert of a key that lives makes a second document with that key.
-    fn insert(&self, record: &RecordRef<'_>, doc: &WalDoc) {
+    fn insert(&self, record: &Record<'_>, doc: &WalDoc) {
         let known = match self.latest.get(&doc.pk) {
             Some(latest) => *latest,
             // Keys that the log inserts first are not among the old ones.
@@ -182,7 +175,7 @@ impl Records<'_, '_> {
         }
     }
 
-    fn replace(&mut self, record: &RecordRef<'_>, doc: &WalDoc) {
+    fn replace(&mut self, record: &Record<'_>, doc: &WalDoc) {
         let known = if doc.pk.is_empty() { None } else { self.current(&doc.pk) };
         let id = known.unwrap_or(doc.doc_id);
         let exists = if id < self.shared.first_id {
@@ -206,7 +199,7 @@ impl Records<'_, '_> {
     }
 
     /// The fields of a record against the schema.
-    fn values(&self, record: &RecordRef<'_>, doc: &WalDoc) {
+    fn values(&self, record: &Record<'_>, doc: &WalDoc) {
         let mut seen = std::collections::HashSet::new();
         for (name, value) in &doc.fields {
             if !seen.insert(name.as_str()) {

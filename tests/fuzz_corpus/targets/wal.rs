@@ -21,7 +21,7 @@ fn read(data: &[u8]) {
             at = reader.position();
             if let wal::Entry::Record(record) = entry {
                 records += 1;
-                assert_eq!(wal::read_record(data, record.offset).as_ref(), Ok(&record.payload));
+                assert_eq!(wal::read_record(data, record.offset).as_deref(), Ok(&*record.payload));
                 let mut again = Vec::new();
                 if wal::encode_record(&record.payload, &mut again).is_ok() {
                     assert!(data[record.offset as usize..].starts_with(&again), "a record is written as it was read");

@@ -5,20 +5,15 @@ use std::path::{Path, PathBuf};
 
 use super::{Bench, Job, blocks, done, kind_of, segment_of};
 use crate::{
-    engine::{EngineError, FileSink},
+    engine::EngineError,
     format::{
-        Sink, Source,
         manifest::proto::{BlockMeta, FieldSchema, index_params::Params},
         proxima::{IndexKind, VectorFile},
-        read_vec,
     },
     inspect::View,
     report::repair::{Action, DoneAction},
     verify::vectors::schema_differences,
 };
-
-/// Bytes copied at a time.
-const STEP: u64 = 1 << 20;
 
 /// Puts the file of a column, which is not its own, and that of the column that it belongs to in each other's place. `None` if there is not exactly one such
 /// column.
@@ -28,7 +23,8 @@ pub(super) fn exchange(bench: &mut Bench, job: &Job, action: &Action) -> Result<
     let other_column = other.columns.first().cloned().unwrap_or_default();
     for (place, from) in [(&job.block, path.clone()), (&other, PathBuf::from(&action.path))] {
         let meta = BlockMeta { block_id: bench.block_id(job.segment)?, ..place.clone() };
-        copy(bench, &view, &from, &bench.root().join(bench.block_path(job.segment, &meta)))?;
+        let to = bench.root().join(bench.block_path(job.segment, &meta));
+        bench.files().copy(&bench.root().join(from), 0, &to)?;
         bench.replace_blocks(job.segment, |block| block.block_id == place.block_id, vec![meta]);
     }
     let (column, theirs) = (&job.column, path.display());
@@ -93,20 +89,4 @@ fn fits(file: &File, field: &FieldSchema) -> bool {
     };
     let flat = matches!(file.kind, IndexKind::Flat | IndexKind::FlatSparse);
     (flat || built) && schema_differences(file, field).is_empty()
-}
-
-fn copy(bench: &Bench, view: &View, from: &Path, to: &Path) -> Result<(), EngineError> {
-    let source = view.source(from).map_err(|finding| EngineError::Damaged {
-        finding: Box::new(finding),
-        hint: "the file could be opened a moment ago; run the repair again",
-    })?;
-    let mut sink = FileSink::new(bench.files().create(to)?, 0);
-    let mut at = 0;
-    while at < source.size() {
-        let bytes = read_vec(&source, at, STEP.min(source.size() - at), "io.read");
-        let bytes = bytes.map_err(|error| EngineError::format(from, error))?;
-        sink.append(&bytes).map_err(|error| EngineError::io(to, std::io::Error::other(error.0)))?;
-        at += bytes.len() as u64;
-    }
-    sink.sync().map_err(|error| EngineError::io(to, error))
 }
