@@ -50,6 +50,18 @@ impl Deleted {
         }
     }
 
+    /// Ids in it that were never given out, as a finding; `end` is the next one to be given out. Only a snapshot of another collection or version has any.
+    pub fn beyond_end(&self, end: u64) -> Option<Finding> {
+        let ids = &self.set.as_ref()?.ids;
+        let beyond = ids.len().saturating_sub(ids.range_cardinality(..end));
+        let last = ids.max().filter(|_| beyond > 0)?;
+        let detail = format!(
+            "{beyond} deleted document id(s) were never given out, the highest is {last}, the next one to be given out is {end}: documents \
+             that get these ids are born deleted"
+        );
+        Some(Finding::error("delete-set.beyond-end", detail).at(&self.path).loses(Loss::Possible, None))
+    }
+
     /// The ids; empty where the snapshot cannot be read.
     pub fn ids(&self) -> RoaringTreemap {
         self.set.as_ref().map(|set| set.ids.clone()).unwrap_or_default()

@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, fs};
 
 use serde_json::{Value as Json, json};
-use zvecctl::format::{document, value::Value, wal};
+use zvecctl::format::{delete_set, document, value::Value, wal};
 
 use crate::support::{
     Fixture, Snapshot,
@@ -94,5 +94,24 @@ fn nothing_is_written_where_a_full_text_index_lacks_a_column_family() {
         assert_eq!(said["error"]["code"], "fts.missing-family", "{said}");
     }
     files.assert_unchanged(&fixture.path(), "delete");
+    assert_eq!(documents(&fixture), before);
+}
+
+/// A delete snapshot of another collection: documents that are only in the log would get ids that it marks, and be gone with the next flush.
+#[test]
+fn documents_are_not_given_ids_that_the_delete_snapshot_marks() {
+    let fixture = Fixture::good("0.8.0_small_killed");
+    let snapshot = fixture.join("del.2");
+    let mut ids = delete_set::read(&fs::read(&snapshot).unwrap()).unwrap().ids;
+    ids.insert(90);
+    fs::write(&snapshot, delete_set::write(&ids, 0)).unwrap();
+    let (before, files) = (documents(&fixture), Snapshot::of(&fixture.path()));
+    for words in ["flush", "recover", "recover --no-flush", "recover --accept-loss", "delete"] {
+        let keys: &[&str] = if words == "delete" { &["doc_00000"] } else { &[] };
+        let said = json_on(words, &fixture.path(), keys).exits(4).stdout;
+        assert!(said.contains("\"delete-set.beyond-end\""), "{said}");
+    }
+    files.assert_unchanged(&fixture.path(), "everything that opens it for writing");
+    on("repair --yes", &fixture.path()).exits(0);
     assert_eq!(documents(&fixture), before);
 }

@@ -284,6 +284,10 @@ impl Opener {
         if let Some(finding) = deleted.findings.iter().find(|finding| finding.severity == Severity::Error) {
             return Err(damaged(finding.clone(), MEND));
         }
+        // The documents of the log would get these ids, and be gone with the next flush.
+        if let Some(finding) = deleted.beyond_end(inspect::first_id(manifest)) {
+            return Err(damaged(finding, MEND));
+        }
         let ids = deleted.ids();
         self.step("ok", format!("{}: {} documents", deleted.path.display(), ids.len()));
         Ok(ids)

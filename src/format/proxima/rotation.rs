@@ -41,7 +41,11 @@ pub struct Rotation {
 
 #[derive(Debug, Clone, PartialEq)]
 enum Kind {
-    Hadamard(Vec<u8>),
+    Hadamard {
+        signs: Vec<u8>,
+        /// Components that one transform takes.
+        power: usize,
+    },
     Matrix(Vec<f32>),
 }
 
@@ -85,9 +89,17 @@ impl Rotation {
         }
         let kind = match matrix {
             true => Kind::Matrix(payload.as_chunks().0.iter().map(|bytes| f32::from_le_bytes(*bytes)).collect()),
-            false => Kind::Hadamard(payload.to_vec()),
+            false => Kind::Hadamard { signs: payload.to_vec(), power: power_within(at(dimension.into())) },
         };
         Ok(Self { dimension: at(dimension.into()), kind })
+    }
+
+    /// The rotation of vectors that are `padded` with zeros from `dimension` on: its transforms take the largest power of two
+    /// within `dimension`. `None` if the signs are not those of such a rotation.
+    pub fn padded(signs: Vec<u8>, padded: usize, dimension: usize) -> Option<Self> {
+        let fits = (1..=padded).contains(&dimension) && signs.len() as u64 == padded.div_ceil(8) as u64 * ROUNDS;
+        let kind = Kind::Hadamard { signs, power: power_within(dimension) };
+        fits.then_some(Self { dimension: padded, kind })
     }
 
     /// Dimension of the vectors it applies to.
@@ -101,7 +113,7 @@ impl Rotation {
             return;
         }
         match &self.kind {
-            Kind::Hadamard(signs) => invert_hadamard(signs, vector),
+            Kind::Hadamard { signs, power } => invert_hadamard(signs, *power, vector),
             Kind::Matrix(matrix) => {
                 let rotated = vector.to_vec();
                 for (out, row) in vector.iter_mut().zip(matrix.chunks_exact(self.dimension)) {
@@ -112,9 +124,13 @@ impl Rotation {
     }
 }
 
-fn invert_hadamard(signs: &[u8], vector: &mut [f32]) {
+/// The largest power of two that is not larger.
+fn power_within(dimension: usize) -> usize {
+    dimension.checked_ilog2().map_or(0, |log| 1 << log)
+}
+
+fn invert_hadamard(signs: &[u8], power: usize, vector: &mut [f32]) {
     let dimension = vector.len();
-    let power = 1usize << dimension.ilog2();
     let whole = power == dimension;
     let factor = 1.0 / (power as f32).sqrt();
     if !whole {
@@ -171,9 +187,8 @@ mod tests {
     }
 
     /// The forward direction, straight from the description in the module comment.
-    fn rotate(signs: &[u8], vector: &mut [f32]) {
+    fn rotate(signs: &[u8], power: usize, vector: &mut [f32]) {
         let dimension = vector.len();
-        let power = 1usize << dimension.ilog2();
         for round in 0..4 {
             for (i, x) in vector.iter_mut().enumerate() {
                 if signs[round * dimension.div_ceil(8) + i / 8] >> (i % 8) & 1 == 1 {
@@ -209,13 +224,32 @@ mod tests {
             let rotation = Rotation::parse(&segment(1, dimension as u32, &signs), 0).unwrap();
             let original: Vec<f32> = (0..dimension).map(|i| (i as f32 * 0.7).sin()).collect();
             let mut vector = original.clone();
-            rotate(&signs, &mut vector);
+            rotate(&signs, 1 << dimension.ilog2(), &mut vector);
             assert!(dimension == 1 || vector.iter().zip(&original).any(|(a, b)| (a - b).abs() > 0.1), "it does rotate");
             rotation.invert(&mut vector);
             for (a, b) in vector.iter().zip(&original) {
                 assert!((a - b).abs() < 1e-5, "{dimension}: {a} {b}");
             }
         }
+    }
+
+    #[test]
+    fn rotation_of_padded_vectors_is_undone() {
+        for (dimension, padded) in [(100usize, 128usize), (200, 256), (300, 320), (64, 64)] {
+            let signs: Vec<u8> = (0..padded / 2).map(|i| (i * 37 + 11) as u8).collect();
+            let rotation = Rotation::padded(signs.clone(), padded, dimension).unwrap();
+            let original: Vec<f32> =
+                (0..padded).map(|i| if i < dimension { (i as f32 * 0.7).sin() } else { 0.0 }).collect();
+            let mut vector = original.clone();
+            rotate(&signs, 1 << dimension.ilog2(), &mut vector);
+            rotation.invert(&mut vector);
+            for (a, b) in vector.iter().zip(&original) {
+                assert!((a - b).abs() < 1e-5, "{dimension}: {a} {b}");
+            }
+        }
+        assert_eq!(Rotation::padded(vec![0; 31], 64, 64), None);
+        assert_eq!(Rotation::padded(vec![0; 32], 64, 65), None);
+        assert_eq!(Rotation::padded(Vec::new(), 0, 0), None);
     }
 
     #[test]
@@ -233,7 +267,8 @@ mod tests {
         bytes.extend(64u32.to_le_bytes());
         bytes.extend(64u32.to_le_bytes());
         bytes.extend([0; 32]);
-        assert_eq!(Rotation::parse(&bytes, 0).unwrap().kind, Kind::Hadamard(vec![0; 32]));
+        let kind = Kind::Hadamard { signs: vec![0; 32], power: 64 };
+        assert_eq!(Rotation::parse(&bytes, 0).unwrap().kind, kind);
     }
 
     #[test]

@@ -194,7 +194,11 @@ fn vector_fault(tree: &Tree, findings: &[Finding], path: &Path) -> Option<String
             );
         let of_release = matches!(code, "vectors.legacy-layout" | "vectors.legacy-quantiser");
         is_at(finding, path)
-            && (container || of_release || code == "hnsw.bad-entry-point" || code.ends_with(".missing-segment"))
+            && (container
+                || of_release
+                || code == "hnsw.bad-entry-point"
+                || code == "rabitq.bad-header"
+                || code.ends_with(".missing-segment"))
     });
     found.map(|finding| finding.detail.clone())
 }

@@ -29,7 +29,7 @@ const CLOSE_KEYS: u64 = 1 << 17;
 
 /// Checks id map and delete set.
 pub fn check(ctx: &Context<'_>, shared: &Shared, ids: &Ids) {
-    deletions(ctx, shared);
+    ctx.findings.extend(shared.snapshot.beyond_end(shared.first_id));
     let held = scan(ctx, shared, ids);
     if !held.complete || !shared.deletions_known || ids.unreadable > 0 {
         // What is missing on one side has been told; comparing the rest would only repeat it.
@@ -38,20 +38,6 @@ pub fn check(ctx: &Context<'_>, shared: &Shared, ids: &Ids) {
     let differing = ids.live.differing(&held.live);
     if !differing.is_empty() {
         name(ctx, shared, ids, &differing);
-    }
-}
-
-/// Ids in the delete set that were never given out.
-fn deletions(ctx: &Context<'_>, shared: &Shared) {
-    let end = shared.first_id;
-    let beyond = shared.deleted.len().saturating_sub(shared.deleted.range_cardinality(..end));
-    if let Some(last) = shared.deleted.max().filter(|_| beyond > 0) {
-        let detail = format!(
-            "{beyond} deleted document id(s) were never given out, the highest is {last}, the next one to be given out is {end}: documents \
-             that get these ids are born deleted"
-        );
-        let finding = Finding::error("delete-set.beyond-end", detail).at(&shared.snapshot.path);
-        ctx.findings.add(finding.loses(Loss::Possible, None));
     }
 }
 

@@ -9,7 +9,10 @@ use crate::format::{
     read_vec,
 };
 
-use super::subject::{Harm, Subject, non_zero};
+use super::{
+    rabitq,
+    subject::{Harm, Subject, non_zero},
+};
 
 const CUT: &str = "hnsw.truncated";
 const NO_KEY: u64 = u64::MAX;
@@ -24,6 +27,11 @@ pub(super) fn check<S: Source>(subject: &Subject<'_>, file: &VectorFile<S>, grap
         let word = if graph.header.size == 64 { 15 } else { 14 };
         let offset = graph.header.offset + 4 * word;
         super::sparse::check(subject, file, &graph.sparse_chunks, (stored, "hnsw.bad-non-zeros", offset));
+    }
+    if let Some([padded_dimension, ..]) = graph.header.rabitq {
+        let extra_bits = read_vec(file.source(), graph.header.offset + 60, 1, CUT).ok();
+        let extra_bits = extra_bits.and_then(|bytes| bytes.first().copied());
+        rabitq::check(subject, file, &rabitq::Expected { clusters: None, padded_dimension, extra_bits });
     }
     if graph.kind != GraphKind::Vamana {
         super::upper::check(subject, file.source(), graph);

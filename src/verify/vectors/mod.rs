@@ -15,6 +15,7 @@ mod flat;
 mod graph;
 mod packed;
 mod pairs;
+mod rabitq;
 mod schema;
 mod search;
 mod sparse;

@@ -7,7 +7,10 @@ use crate::format::{
     read_vec,
 };
 
-use super::subject::{Harm, Subject};
+use super::{
+    rabitq,
+    subject::{Harm, Subject},
+};
 
 /// An embedded container that is read whole.
 const MAX_NESTED: u64 = 256 << 20;
@@ -125,6 +128,12 @@ fn centroids<S: Source>(subject: &Subject<'_>, file: &VectorFile<S>, ivf: &Ivf) 
 
 pub(super) fn ivf_rabitq<S: Source>(subject: &Subject<'_>, file: &VectorFile<S>, ivf: &IvfRabitq) {
     keys(subject, file);
+    let expected = rabitq::Expected {
+        clusters: Some(ivf.clusters),
+        padded_dimension: ivf.padded_dimension,
+        extra_bits: Some(ivf.extra_bits),
+    };
+    rabitq::check(subject, file, &expected);
     let table = match ivf.cluster_table(file.source()) {
         Ok(table) => table,
         Err(error) => return subject.format(&error, Harm::Search),
