@@ -10,7 +10,7 @@ use std::{
 };
 
 /// Literals that look like codes and name something else.
-const NO_CODES: [(&str, &str); 20] = [
+const NO_CODES: [(&str, &str); 21] = [
     ("journal.jsonl", "file in a quarantine"),
     ("undo.jsonl", "file in a quarantine"),
     ("moves.jsonl", "file in a quarantine"),
@@ -25,6 +25,7 @@ const NO_CODES: [(&str, &str); 20] = [
     ("ivf.mapping", "segment of a vector file"),
     ("ivf.offsets", "segment of a vector file"),
     ("linear.keys", "segment of a vector file"),
+    ("rabitq.converter", "segment of a vector file"),
     ("rocksdb.comparator", "property of a table"),
     ("rocksdb.compression", "property of a table"),
     ("rocksdb.index", "meta block of a table"),

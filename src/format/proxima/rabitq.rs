@@ -104,8 +104,8 @@ impl Converter {
         Ok(Rotation::padded(signs, at(self.padded_dimension.into()), at(self.dimension.into())))
     }
 
-    /// A centroid as it is and rotated, and the offset of the latter. `None` beyond the last.
-    pub fn centroid<S: Source + ?Sized>(&self, source: &S, cluster: u32) -> Result<Option<(Vec<f32>, Vec<f32>, u64)>> {
+    /// One of the centroids. `None` beyond the last.
+    pub fn centroid<S: Source + ?Sized>(&self, source: &S, cluster: u32) -> Result<Option<Centroid>> {
         if cluster >= self.clusters {
             return Ok(None);
         }
@@ -115,9 +115,20 @@ impl Converter {
             Ok::<_, FormatError>(bytes.as_chunks().0.iter().map(|bytes| f32::from_le_bytes(*bytes)).collect())
         };
         let offset = self.offset + HEADER + u64::from(cluster) * rotated;
-        let centroid = floats(self.centroids() + u64::from(cluster) * plain, plain)?;
-        Ok(Some((centroid, floats(offset, rotated)?, offset)))
+        let vector = floats(self.centroids() + u64::from(cluster) * plain, plain)?;
+        Ok(Some(Centroid { vector, rotated: floats(offset, rotated)?, offset }))
     }
+}
+
+/// A centroid, both times that it is there.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Centroid {
+    /// As it is.
+    pub vector: Vec<f32>,
+    /// Padded and rotated.
+    pub rotated: Vec<f32>,
+    /// Absolute offset of the rotated one.
+    pub offset: u64,
 }
 
 #[cfg(test)]
@@ -146,10 +157,10 @@ mod tests {
         let bytes = bytes();
         let converter = Converter::open(&bytes[..], &segment(&bytes)).unwrap();
         assert_eq!((converter.clusters, converter.dimension, converter.extra_bits), (2, 64, 6));
-        let (centroid, mut rotated, offset) = converter.centroid(&bytes[..], 1).unwrap().unwrap();
-        assert_eq!((centroid[0], rotated[1], offset), (64.0, 65.0, 32 + 256));
+        let Centroid { vector, mut rotated, offset } = converter.centroid(&bytes[..], 1).unwrap().unwrap();
+        assert_eq!((vector[0], rotated[1], offset), (64.0, 65.0, 32 + 256));
         converter.rotation(&bytes[..]).unwrap().unwrap().invert(&mut rotated);
-        assert!(centroid.iter().zip(&rotated).all(|(a, b)| (a - b).abs() < 1e-3), "{rotated:?}");
+        assert!(vector.iter().zip(&rotated).all(|(a, b)| (a - b).abs() < 1e-3), "{rotated:?}");
         assert_eq!(converter.centroid(&bytes[..], 2).unwrap(), None);
     }
 

@@ -47,8 +47,11 @@ pub(super) fn check<S: Source>(subject: &Subject<'_>, file: &VectorFile<S>, expe
         if subject.ctx.stopped() {
             return;
         }
-        let Ok(Some((centroid, mut rotated, offset))) = converter.centroid(file.source(), cluster) else { return };
-        if !agree(&centroid, &mut rotated, &rotation) {
+        let Ok(Some(rabitq::Centroid { vector, mut rotated, offset })) = converter.centroid(file.source(), cluster)
+        else {
+            return;
+        };
+        if !agree(&vector, &mut rotated, &rotation) {
             bad.push((cluster, offset));
         }
     }
