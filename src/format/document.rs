@@ -277,7 +277,7 @@ pub fn field_len(name: &str, value: &Value) -> u64 {
 }
 
 fn put_value(out: &mut Vec<u8>, value: &Value) -> Result<()> {
-    out.push(tag_of(value));
+    out.push(type_tag(value));
     match value {
         Value::Null => {}
         Value::Bool(v) => out.push(u8::from(*v)),
@@ -316,7 +316,8 @@ fn put_value(out: &mut Vec<u8>, value: &Value) -> Result<()> {
     Ok(())
 }
 
-fn tag_of(value: &Value) -> u8 {
+/// The number of a value's type in a log.
+pub fn type_tag(value: &Value) -> u8 {
     match value {
         Value::Null => 0,
         Value::Bool(_) => 1,

@@ -19,6 +19,7 @@ use std::ops::ControlFlow;
 
 use crate::{
     format::{
+        document,
         proxima::write::{ColumnPlan, FilePlan},
         schema_file::SchemaFile,
         value::Value,
@@ -193,31 +194,7 @@ fn put_list<T: Copy, const N: usize>(out: &mut Vec<u8>, values: &[T], bytes: imp
 }
 
 fn put_value(out: &mut Vec<u8>, value: &Value) {
-    let tag = match value {
-        Value::Null => 0u8,
-        Value::Bool(_) => 1,
-        Value::I32(_) => 2,
-        Value::U32(_) => 3,
-        Value::I64(_) => 4,
-        Value::U64(_) => 5,
-        Value::F32(_) => 6,
-        Value::F64(_) => 7,
-        Value::Bytes(_) => 8,
-        Value::Bools(_) => 9,
-        Value::I8s(_) => 10,
-        Value::I16s(_) => 11,
-        Value::I32s(_) => 12,
-        Value::I64s(_) => 13,
-        Value::U32s(_) => 14,
-        Value::U64s(_) => 15,
-        Value::F16s(_) => 16,
-        Value::F32s(_) => 17,
-        Value::F64s(_) => 18,
-        Value::ByteStrings(_) => 19,
-        Value::SparseF32(_) => 20,
-        Value::SparseF16(_) => 21,
-    };
-    out.push(tag);
+    out.push(document::type_tag(value));
     match value {
         Value::Null => {}
         Value::Bool(value) => out.push(u8::from(*value)),

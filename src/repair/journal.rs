@@ -92,8 +92,17 @@ struct State {
     order: Vec<PathBuf>,
     /// Files of which a copy is kept.
     copied: BTreeSet<PathBuf>,
+    /// Directories whose entries have changed since they were last made durable.
+    unsynced: BTreeSet<PathBuf>,
     changes: u64,
     locked: bool,
+}
+
+impl State {
+    /// An entry of the directory of `path` changes.
+    fn touch(&mut self, path: &Path) {
+        self.unsynced.insert(parent(path).to_owned());
+    }
 }
 
 impl JournalFs {
@@ -108,6 +117,7 @@ impl JournalFs {
             created: BTreeSet::new(),
             order: Vec::new(),
             copied: BTreeSet::new(),
+            unsynced: BTreeSet::new(),
             changes: 0,
             locked: false,
         };
@@ -144,6 +154,7 @@ impl JournalFs {
                 continue;
             }
             let path = self.root.join(&relative);
+            state.touch(&path);
             match self.base.metadata(&path).map(|found| found.file_type) {
                 Err(_) => {}
                 Ok(FileType::Dir) => self.base.remove_dir(&path)?,
@@ -153,11 +164,19 @@ impl JournalFs {
         Ok(())
     }
 
-    /// Notes that all was done, if anything was.
+    /// Notes that all was done, if anything was. First every directory is made durable, those too whose changes nobody needs to last: what a power
+    /// cut leaves must be what the fingerprint tells.
     pub fn finish(&self, fingerprint: String) -> io::Result<()> {
         let mut state = self.state();
         if state.changes == 0 {
             return Ok(());
+        }
+        for dir in std::mem::take(&mut state.unsynced) {
+            match self.base.sync_dir(&dir) {
+                // Removed since, and its own directory is among them.
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                done => done?,
+            }
         }
         self.note(&mut state, &Entry::End { fingerprint })
     }
@@ -257,7 +276,9 @@ impl VfsMut for JournalFs {
             if self.stands(path) {
                 return Err(io::ErrorKind::AlreadyExists.into());
             }
-            self.creates(&mut self.state(), relative)?;
+            let mut state = self.state();
+            self.creates(&mut state, relative)?;
+            state.touch(path);
         }
         self.base.create_new(path)
     }
@@ -276,7 +297,9 @@ impl VfsMut for JournalFs {
             if self.stands(path) {
                 return Err(io::ErrorKind::AlreadyExists.into());
             }
-            self.creates(&mut self.state(), relative)?;
+            let mut state = self.state();
+            self.creates(&mut state, relative)?;
+            state.touch(path);
         }
         self.base.create_dir(path)
     }
@@ -284,6 +307,9 @@ impl VfsMut for JournalFs {
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
         let (source, target) = (self.inside(from), self.inside(to));
         let mut state = self.state();
+        for path in [source.as_ref().map(|_| from), target.as_ref().map(|_| to)].into_iter().flatten() {
+            state.touch(path);
+        }
         if let Some(target) = &target
             && self.stands(to)
         {
@@ -317,6 +343,7 @@ impl VfsMut for JournalFs {
     fn remove_file(&self, path: &Path) -> io::Result<()> {
         let Some(relative) = self.inside(path) else { return self.base.remove_file(path) };
         let mut state = self.state();
+        state.touch(path);
         if is_ours(&state.created, &relative) || state.copied.contains(&relative) {
             state.created.remove(&relative);
             return self.base.remove_file(path);
@@ -331,6 +358,7 @@ impl VfsMut for JournalFs {
     fn remove_dir(&self, path: &Path) -> io::Result<()> {
         if let Some(relative) = self.inside(path) {
             let mut state = self.state();
+            state.touch(path);
             if !state.created.remove(&relative) && !is_ours(&state.created, &relative) {
                 if !self.base.list(path)?.is_empty() {
                     return Err(io::ErrorKind::DirectoryNotEmpty.into());
@@ -342,7 +370,9 @@ impl VfsMut for JournalFs {
     }
 
     fn sync_dir(&self, dir: &Path) -> io::Result<()> {
-        self.base.sync_dir(dir)
+        self.base.sync_dir(dir)?;
+        self.state().unsynced.remove(dir);
+        Ok(())
     }
 
     fn lock_exclusive(&self, path: &Path) -> io::Result<LockGuard> {

@@ -48,6 +48,9 @@ pub fn runs(fs: &dyn Vfs, root: &Path) -> Vec<PathBuf> {
 /// Paths, relative to the collection, that repairs made and never published: they were ended before that. Nobody knows whether they are whole.
 pub fn unpublished(fs: &dyn Vfs, root: &Path) -> BTreeSet<PathBuf> {
     let mut paths = BTreeSet::new();
+    let here = fs.list(root).unwrap_or_default();
+    let manifests = here.iter().filter_map(|entry| ManifestName::parse(entry.name.to_str()?));
+    let newest = manifests.filter(|name| !name.temporary).map(|name| name.number).max();
     for folder in runs(fs, root) {
         let entries = read(fs, &folder.join(JOURNAL)).map(|bytes| entries(&bytes)).unwrap_or_default();
         let made = || {
@@ -56,8 +59,12 @@ pub fn unpublished(fs: &dyn Vfs, root: &Path) -> BTreeSet<PathBuf> {
                 _ => None,
             })
         };
-        let published =
-            made().any(|path| ManifestName::parse(path).is_some_and(|name| !name.temporary)) || ends(&entries);
+        // Noted is not made: a kill may have come between the two.
+        let stands = |path: &String| {
+            let noted = ManifestName::parse(path).filter(|name| !name.temporary);
+            noted.is_some_and(|noted| newest.is_some_and(|newest| newest >= noted.number))
+        };
+        let published = made().any(stands) || ends(&entries);
         if !published {
             paths.extend(made().map(PathBuf::from));
         }
