@@ -62,8 +62,9 @@ fn a_crash_at_any_place_leaves_what_repair_and_undo_can_go_on_from() {
                 let next = log.operations().get(position).map_or_else(String::new, ToString::to_string);
                 next.starts_with("rename") && next.contains("/manifest.")
             };
-            let chosen =
-                |position: &usize| position.is_multiple_of(every) || log.len() - position < 4 || next_publishes(*position);
+            let chosen = |position: &usize| {
+                position.is_multiple_of(every) || log.len() - position < 4 || next_publishes(*position)
+            };
             let positions: Vec<usize> = (0..=log.len()).filter(chosen).collect();
             positions.into_iter().map(move |position| (class, log.clone(), position))
         })
@@ -96,6 +97,5 @@ fn a_crash_at_any_place_leaves_what_repair_and_undo_can_go_on_from() {
     let failures = failures.into_inner().unwrap();
     let shown: Vec<&String> = failures.iter().take(5).collect();
     assert!(failures.is_empty(), "{} of {images:?} images: {shown:#?}", failures.len());
-    println!("{images:?} images of {} operations", work.len());
     assert!(images.load(Ordering::Relaxed) > classes.len(), "{images:?} images");
 }
