@@ -91,6 +91,7 @@ fn every_wound_of_a_vector_file_is_named() {
         ("proxima_missing", "file.missing", Loss::Certain),
         ("real_0.1.0_shifted_vectors", "segment.shifted-vectors", Loss::None),
         ("real_0.7.0_shifted_vectors", "segment.shifted-vectors", Loss::None),
+        ("real_0.8.0_hnsw_qint8_rotate_optimized", "vectors.foreign-rotation", Loss::None),
         ("real_0.8.0_quantised_index_dropped", "segment.stale-block", Loss::None),
     ] {
         let found = check(&fixture::shared("damaged", name).join("collection"), Level::Contents);

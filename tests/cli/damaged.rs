@@ -83,6 +83,7 @@ const CASES: &[Case] = &[
     Case("proxima_vector_flip", &["changed dense of doc_00033"], None),
     Case("real_0.1.0_shifted_vectors", &[], None),
     Case("real_0.7.0_shifted_vectors", &[], None),
+    Case("real_0.8.0_hnsw_qint8_rotate_optimized", &[], None),
     Case("real_0.8.0_optimize_killed_compacting", &[], None),
     Case("real_0.8.0_optimize_killed_removing", &[], None),
     Case("real_0.8.0_optimize_killed_rolling", &[], None),

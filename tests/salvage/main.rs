@@ -12,7 +12,7 @@ use subject::Subject;
 use support::fixture;
 
 /// Damage that leaves every document: fixture, exit code.
-const WHOLE: [(&str, u8); 30] = [
+const WHOLE: [(&str, u8); 31] = [
     ("flat_chain_cycle", 0),
     ("idmap_current_missing", 3),
     ("idmap_manifest_flip", 3),
@@ -36,6 +36,7 @@ const WHOLE: [(&str, u8); 30] = [
     ("manifest_missing", 3),
     ("real_0.1.0_shifted_vectors", 3),
     ("real_0.7.0_shifted_vectors", 3),
+    ("real_0.8.0_hnsw_qint8_rotate_optimized", 0),
     ("real_0.8.0_optimize_killed_compacting", 0),
     ("real_0.8.0_optimize_killed_removing", 0),
     ("real_0.8.0_optimize_killed_rolling", 0),

@@ -145,7 +145,7 @@ impl Schema {
         Self { name, max_doc_count_per_segment, fields, positions }
     }
 
-    /// Refuses, with the code `schema.unwritable`, what this engine reads and cannot write: rotated INT8 and INT4, say.
+    /// Refuses, with the code `schema.unwritable`, what this engine reads and cannot write: a tokenizer, say.
     pub fn writable(&self) -> Result<(), Refusal> {
         let unwritable = |field: &Field, why: &str| {
             Refusal::new("schema.unwritable", format!("field {:?} cannot be written: {why}", field.name))

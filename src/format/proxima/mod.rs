@@ -238,10 +238,17 @@ impl<S: Source> VectorFile<S> {
     /// Undoes the rotation the file holds from here on: for graph files, once a comparison with the `index` file of
     /// the block has shown that it is the right one.
     pub fn trust_rotation(&mut self) {
-        if let (Ok(encoding), Some(rotation)) = (&mut self.encoding, &self.rotation) {
-            encoding.rotation = Some(rotation.clone());
-            encoding.rotated = false;
+        if let Some(encoding) = self.turned_back() {
+            self.encoding = Ok(encoding);
         }
+    }
+
+    /// The encoding with the rotation that the file holds; `None` if it holds none.
+    pub fn turned_back(&self) -> Option<Encoding> {
+        let (encoding, rotation) = (self.encoding.as_ref().ok()?, self.rotation.as_ref()?);
+        let mut encoding = encoding.clone();
+        (encoding.rotation, encoding.rotated) = (Some(rotation.clone()), false);
+        Some(encoding)
     }
 
     /// Nodes of a dense graph must hold exactly what the encoding says, or every row would be misread.

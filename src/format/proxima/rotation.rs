@@ -21,6 +21,8 @@
 //! 0.8.0 stores a fresh rotation when it builds an HNSW or Vamana index, even when the codes are copied from a flat index and
 //! are rotated by the one of that file, which is then deleted. Nothing in the graph file tells the two cases apart.
 
+use xxhash_rust::xxh3::xxh3_64_with_seed;
+
 use super::fault::at;
 use crate::format::cursor::Cursor;
 use crate::format::{FormatError, Result};
@@ -102,6 +104,46 @@ impl Rotation {
         fits.then_some(Self { dimension: padded, kind })
     }
 
+    /// A rotation of the usual kind whose signs follow from `seed`, which should be a random number.
+    pub fn fresh(dimension: u32, seed: u32) -> Self {
+        let words = u64::from(dimension.div_ceil(8)) * ROUNDS;
+        let signs = (0..words).map(|word| (xxh3_64_with_seed(&word.to_le_bytes(), seed.into()) >> 56) as u8).collect();
+        let dimension = at(dimension.into());
+        Self { dimension, kind: Kind::Hadamard { signs, power: power_within(dimension) } }
+    }
+
+    /// The data of the segment, as 0.7.0 and 0.8.0 write them.
+    pub fn to_bytes(&self) -> Vec<u8> {
+        let (kind, payload): (u16, Vec<u8>) = match &self.kind {
+            Kind::Hadamard { signs, .. } => (1, signs.clone()),
+            Kind::Matrix(matrix) => (0, matrix.iter().flat_map(|value| value.to_le_bytes()).collect()),
+        };
+        let mut out = MAGIC.to_vec();
+        out.extend([1, kind].iter().flat_map(|number| number.to_le_bytes()));
+        // Below 2^32 all of them.
+        let numbers = [self.dimension as u32, self.dimension as u32, payload.len() as u32, 0];
+        out.extend(numbers.iter().flat_map(|number| number.to_le_bytes()));
+        out.extend(payload);
+        out
+    }
+
+    /// Rotates a vector; one of another dimension is left alone.
+    pub fn apply(&self, vector: &mut [f32]) {
+        if vector.len() != self.dimension {
+            return;
+        }
+        match &self.kind {
+            Kind::Hadamard { signs, power } => apply_hadamard(signs, *power, vector),
+            Kind::Matrix(matrix) => {
+                let plain = vector.to_vec();
+                for (column, out) in vector.iter_mut().enumerate() {
+                    let rows = matrix.chunks_exact(self.dimension).zip(&plain);
+                    *out = rows.filter_map(|(row, value)| Some(row.get(column)? * value)).sum();
+                }
+            }
+        }
+    }
+
     /// Dimension of the vectors it applies to.
     pub fn dimension(&self) -> usize {
         self.dimension
@@ -129,6 +171,46 @@ fn power_within(dimension: usize) -> usize {
     dimension.checked_ilog2().map_or(0, |log| 1 << log)
 }
 
+fn flip_signs(vector: &mut [f32], signs: &[u8]) {
+    for (components, &bits) in vector.chunks_mut(8).zip(signs) {
+        for (bit, x) in components.iter_mut().enumerate() {
+            if bits & (1 << bit) != 0 {
+                *x = -*x;
+            }
+        }
+    }
+}
+
+/// The components that the transform of a round takes.
+fn part_of_round(round: usize, power: usize, vector: &mut [f32]) -> Option<&mut [f32]> {
+    let start = if round.is_multiple_of(2) { 0 } else { vector.len().checked_sub(power)? };
+    vector.get_mut(start..start + power)
+}
+
+fn apply_hadamard(signs: &[u8], power: usize, vector: &mut [f32]) {
+    let dimension = vector.len();
+    let whole = power == dimension;
+    let factor = 1.0 / (power as f32).sqrt();
+    for (round, signs) in signs.chunks_exact(dimension.div_ceil(8)).enumerate() {
+        flip_signs(vector, signs);
+        if let Some(part) = part_of_round(round, power, vector) {
+            hadamard(part);
+            part.iter_mut().for_each(|x| *x *= factor);
+        }
+        if !whole {
+            let (low, rest) = vector.split_at_mut(dimension / 2);
+            let (middle, high) = rest.split_at_mut(dimension % 2);
+            for (x, y) in low.iter_mut().zip(high) {
+                (*x, *y) = (*x + *y, *x - *y);
+            }
+            middle.iter_mut().for_each(|x| *x *= std::f32::consts::SQRT_2);
+        }
+    }
+    if !whole {
+        vector.iter_mut().for_each(|x| *x *= 0.25);
+    }
+}
+
 fn invert_hadamard(signs: &[u8], power: usize, vector: &mut [f32]) {
     let dimension = vector.len();
     let whole = power == dimension;
@@ -145,18 +227,11 @@ fn invert_hadamard(signs: &[u8], power: usize, vector: &mut [f32]) {
             }
             middle.iter_mut().for_each(|x| *x *= std::f32::consts::FRAC_1_SQRT_2);
         }
-        let start = if round % 2 == 0 { 0 } else { dimension - power };
-        if let Some(part) = vector.get_mut(start..start + power) {
+        if let Some(part) = part_of_round(round, power, vector) {
             hadamard(part);
             part.iter_mut().for_each(|x| *x *= factor);
         }
-        for (components, &bits) in vector.chunks_mut(8).zip(signs) {
-            for (bit, x) in components.iter_mut().enumerate() {
-                if bits & (1 << bit) != 0 {
-                    *x = -*x;
-                }
-            }
-        }
+        flip_signs(vector, signs);
     }
 }
 

@@ -12,6 +12,7 @@
 mod container;
 mod elements;
 mod flat;
+mod foreign;
 mod graph;
 mod packed;
 mod pairs;

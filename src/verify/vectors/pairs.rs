@@ -7,12 +7,15 @@ use crate::format::{
         Codec, IndexKind, RowReader,
         encoding::Encoding,
         recode::{Likeness, Recoder},
+        rotation,
     },
     value::Value,
 };
 
 use super::{
-    Block, ColumnRows, Context, Opened, rows_of,
+    Block, ColumnRows, Context, Opened,
+    foreign::{self, Verdict},
+    rows_of,
     subject::{Harm, Subject},
 };
 
@@ -39,6 +42,8 @@ pub(super) fn check(ctx: &Context<'_>, segment: u32, full: Files<'_>, quantised:
     for (block, file) in quantised.0.iter().zip(quantised.1) {
         let Some(file) = file.as_ref() else { continue };
         let subject = Subject::new(ctx, &block.path, segment, true, block.rows);
+        let turned = turned_back(&subject, block, file, full, rows);
+        let Some(encoding) = turned.as_ref().or(file.encoding.as_ref().ok()) else { continue };
         let mut walk = Walk::new(block, file, rows);
         let end = block.first_row.saturating_add(block.rows);
         for (full_block, full_file) in full.0.iter().zip(full.1) {
@@ -50,6 +55,7 @@ pub(super) fn check(ctx: &Context<'_>, segment: u32, full: Files<'_>, quantised:
             let mut pair = Pair {
                 subject: &subject,
                 file,
+                encoding,
                 walk: &mut walk,
                 other: &other,
                 full: full_file,
@@ -63,6 +69,30 @@ pub(super) fn check(ctx: &Context<'_>, segment: u32, full: Files<'_>, quantised:
             other.finish();
         }
         subject.finish();
+    }
+}
+
+/// The encoding of a graph whose rotation has turned out to be the one of its codes.
+fn turned_back(
+    subject: &Subject<'_>,
+    block: &Block,
+    file: &Opened,
+    full: Files<'_>,
+    rows: &ColumnRows<'_>,
+) -> Option<Encoding> {
+    let encoding = file.turned_back().filter(|_| file.encoding.as_ref().is_ok_and(|encoding| encoding.rotated))?;
+    match foreign::verdict(block, file, &encoding, full, rows) {
+        Verdict::Own => Some(encoding),
+        Verdict::Unknown => None,
+        Verdict::Foreign(cosine, looked_at) => {
+            let detail = format!(
+                "the rotation in the file is not the one of its codes (median cosine to the full vectors {cosine:.2}, of {looked_at} rows): searches return \
+                 arbitrary documents. zvec 0.8.0 makes such files when it optimizes HNSW or Vamana with enable_rotate"
+            );
+            let offset = file.container.segment(rotation::SEGMENT).map_or(0, |segment| segment.offset);
+            subject.error("vectors.foreign-rotation", offset, Harm::Search, detail);
+            None
+        }
     }
 }
 
@@ -87,20 +117,20 @@ impl Present {
 }
 
 /// The rows of a block in order, with the key of each in the file.
-struct Walk<'a> {
+pub(super) struct Walk<'a> {
     block: &'a Block,
     present: Present,
     left_out: u64,
-    reader: RowReader,
+    pub(super) reader: RowReader,
 }
 
 impl<'a> Walk<'a> {
-    fn new(block: &'a Block, file: &Opened, rows: &ColumnRows<'_>) -> Self {
+    pub(super) fn new(block: &'a Block, file: &Opened, rows: &ColumnRows<'_>) -> Self {
         Self { block, present: Present::of(block, file, rows), left_out: 0, reader: file.reader() }
     }
 
     /// The key of a row of the segment.
-    fn key(&mut self, row: u64, rows: &ColumnRows<'_>) -> Option<u64> {
+    pub(super) fn key(&mut self, row: u64, rows: &ColumnRows<'_>) -> Option<u64> {
         let inside = row.checked_sub(self.block.first_row)?;
         match self.present {
             Present::All => Some(inside),
@@ -118,6 +148,7 @@ impl<'a> Walk<'a> {
 struct Pair<'p, 'a> {
     subject: &'p Subject<'a>,
     file: &'p Opened,
+    encoding: &'p Encoding,
     walk: &'p mut Walk<'a>,
     other: &'p Subject<'a>,
     full: &'p Opened,
@@ -126,7 +157,7 @@ struct Pair<'p, 'a> {
 
 impl Pair<'_, '_> {
     fn compare(&mut self, range: Range<u64>, rows: &ColumnRows<'_>) {
-        let (Ok(full), Ok(target)) = (&self.full.encoding, &self.file.encoding) else { return };
+        let (Ok(full), target) = (&self.full.encoding, self.encoding) else { return };
         let mut recoder = Recoder::new(full, target, self.file.meta.metric() == "SquaredEuclidean");
         if recoder.is_none() && !(full.sparse && target.sparse) {
             return;
@@ -209,7 +240,8 @@ impl Pair<'_, '_> {
     }
 }
 
-fn position(file: &Opened, key: u64) -> Option<u64> {
+/// Where the row with a key stands in a file.
+pub(super) fn position(file: &Opened, key: u64) -> Option<u64> {
     match file.kind {
         IndexKind::Ivf | IndexKind::IvfRabitq | IndexKind::DiskAnn => file.key_map().ok()?.position(key),
         _ => (key < rows_of(file)).then_some(key),

@@ -39,7 +39,11 @@ pub(super) struct DenseBody {
 
 impl DenseBody {
     /// Reserves everything that stands before the blocks.
-    pub(super) fn new<S: PatchSink>(container: &mut ContainerWriter<S>, plan: &FilePlan) -> Result<Self> {
+    pub(super) fn new<S: PatchSink>(
+        container: &mut ContainerWriter<S>,
+        plan: &FilePlan,
+        rotation: Option<&[u8]>,
+    ) -> Result<Self> {
         let (index_meta, element_size) = (plan.meta.to_bytes()?, plan.meta.element_size());
         let block_size = element_size
             .checked_add(8)
@@ -54,7 +58,7 @@ impl DenseBody {
         let meta = container.reserve("flat.linear_meta", 128 + index_meta.len() as u64)?;
         container.add("IndexMeta", &index_meta, 0, false)?;
         let head = container.reserve("flat.linear_list_head", PAGE)?;
-        if let Some(rotation) = &plan.rotation {
+        if let Some(rotation) = rotation {
             container.add(rotation::SEGMENT, rotation, 0, true)?;
         }
         Ok(Self {

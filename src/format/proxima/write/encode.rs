@@ -6,6 +6,7 @@
 //! unit vector             v / norm, a division per component; a vector whose norm is 0 or no number stays as it is
 //! f32 to f16              whole groups of 8: ties to even (a processor with F16C does those); what is left of the vector: ties away
 //!                         from zero. FP16 column: always away. Storage as FP16 (`flat_data_type`): before and after normalisation
+//! rotation (INT8, INT4)   before normalisation: a transform is sums and differences of pairs, near ones first, then a factor
 //! INT8, INT4              scale = 254 or 15 / max(max − min, ε), bias = −min·scale − 127 or 8, r = round(v·scale + bias), half away
 //!                         from zero; the code is the low byte or nibble of r as i32 (r leaves the range when v is far larger than max − min);
 //!                         1/scale, −bias/scale, Σr, Σr² in order in f32; INT8: Σcode as i32; INT4 of IP and COSINE: 0 for Σr²
@@ -16,6 +17,7 @@ use half::f16;
 
 use crate::format::proxima::encoding::half_away;
 use crate::format::proxima::fault::at;
+use crate::format::proxima::rotation::Rotation;
 use crate::format::proxima::sparse::Record;
 use crate::format::value::Value;
 use crate::format::{FormatError, Result};
@@ -73,12 +75,19 @@ pub(in crate::format::proxima) struct Encoder {
     form: Form,
     cosine: bool,
     dimension: usize,
+    /// Applied to what is quantised.
+    rotation: Option<Rotation>,
     scratch: Vec<f32>,
 }
 
 impl Encoder {
     pub(in crate::format::proxima) fn new(form: Form, cosine: bool, dimension: u32) -> Self {
-        Self { form, cosine, dimension: at(dimension.into()), scratch: Vec::new() }
+        Self { form, cosine, dimension: at(dimension.into()), rotation: None, scratch: Vec::new() }
+    }
+
+    /// The same for rotated elements.
+    pub(in crate::format::proxima) fn rotated(self, rotation: Rotation) -> Self {
+        Self { rotation: Some(rotation), ..self }
     }
 
     /// Whether `input` is what an element of `size` bytes can be made of.
@@ -154,6 +163,9 @@ impl Encoder {
         if self.form == Form::HalfStorage {
             let halves: Vec<f16> = to_halves(vector).collect();
             vector.iter_mut().zip(halves).for_each(|(value, half)| *value = half.to_f32());
+        }
+        if let Some(rotation) = &self.rotation {
+            rotation.apply(vector);
         }
         let norm = self.cosine.then(|| {
             let norm = square_sum(vector).sqrt();

@@ -26,7 +26,9 @@ pub use plan::{ColumnPlan, FilePlan};
 use self::container::ContainerWriter;
 use self::dense::DenseBody;
 use self::encode::{Encoder, Input};
+use self::plan::Turned;
 use self::sparse::SparseBody;
+use super::rotation::Rotation;
 use crate::format::Result;
 use crate::format::value::Value;
 
@@ -110,13 +112,22 @@ impl<S: PatchSink> FlatWriter<S> {
     /// Begins a file at the end of `sink`, which should be empty.
     pub fn new(plan: &FilePlan, sink: S, options: &FileOptions) -> Result<Self> {
         let mut container = ContainerWriter::new(sink, options)?;
+        let (encoder, rotation) = match &plan.rotation {
+            Turned::No => (plan.encoder.clone(), None),
+            Turned::Copied(bytes) => (plan.encoder.clone(), Some(bytes.clone())),
+            Turned::Fresh(dimension) => {
+                let rotation = Rotation::fresh(*dimension, options.magic);
+                let bytes = rotation.to_bytes();
+                (plan.encoder.clone().rotated(rotation), Some(bytes))
+            }
+        };
         let body = match plan.meta.sparse {
             true => Body::Sparse(Box::new(SparseBody::new(&mut container, plan)?)),
-            false => Body::Dense(Box::new(DenseBody::new(&mut container, plan)?)),
+            false => Body::Dense(Box::new(DenseBody::new(&mut container, plan, rotation.as_deref())?)),
         };
         Ok(Self {
             container,
-            encoder: plan.encoder.clone(),
+            encoder,
             element_size: plan.meta.element_size(),
             body,
             created: options.created,

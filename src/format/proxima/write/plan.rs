@@ -19,7 +19,7 @@
 //! ```
 //!
 //! `use_flat_contiguous_memory` (HNSW, Vamana) is the only index parameter that shows, in `index`. INT8 and INT4 with `enable_rotate` rotate by a
-//! random matrix in the file: not written.
+//! random rotation in the file, before normalisation: Int8StreamingReformer or, under COSINE, CosineInt8Reformer, all words counted as components.
 
 use serde_json::{Map, Value as Json, json};
 
@@ -35,8 +35,18 @@ pub struct FilePlan {
     /// Its `IndexMeta`.
     pub meta: IndexMeta,
     pub(super) encoder: Encoder,
-    /// The segment [`SEGMENT`](crate::format::proxima::rotation::SEGMENT).
-    pub(super) rotation: Option<Vec<u8>>,
+    pub(super) rotation: Turned,
+}
+
+/// What stands in the segment [`SEGMENT`](crate::format::proxima::rotation::SEGMENT).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Turned {
+    /// There is none.
+    No,
+    /// The data of another file, whose elements are rotated already.
+    Copied(Vec<u8>),
+    /// A rotation of vectors of this dimension, another one for each file.
+    Fresh(u32),
 }
 
 impl FilePlan {
@@ -44,6 +54,7 @@ impl FilePlan {
     /// [`SEGMENT`](crate::format::proxima::rotation::SEGMENT): rows come by [`push_element`](super::FlatWriter::push_element).
     pub fn copying(meta: IndexMeta, rotation: Option<Vec<u8>>) -> Self {
         let form = if meta.sparse { Form::SparseCopy(at(meta.unit_size.into())) } else { Form::Copy };
+        let rotation = rotation.map_or(Turned::No, Turned::Copied);
         Self { meta, encoder: Encoder::new(form, false, 0), rotation }
     }
 }
@@ -183,7 +194,6 @@ impl Planner<'_> {
         let cosine = self.cosine();
         if self.params.rotate {
             match quantize {
-                Int8 | Int4 => return self.refuse("rotated INT8 and INT4 cannot be written"),
                 Fp16 => return self.refuse("FP16 is not rotated"),
                 Rabitq if cosine => return self.refuse("RABITQ with the metric COSINE is not rotated"),
                 _ => {}
@@ -219,6 +229,9 @@ impl Planner<'_> {
 
     /// INT8 or INT4: words of the element in bytes, and the components they count as where they count as such.
     fn integer(&self, form: Form, data_type: DataType, name: &str, (words, more): (u32, u32)) -> Result<FilePlan> {
+        if self.params.rotate {
+            return self.rotated(form, data_type, name, more);
+        }
         if self.params.metric == Metric::Ip {
             let (reformer, converter) = (format!("{name}StreamingReformer"), format!("{name}StreamingConverter"));
             let parts = [("reformer", part(&reformer)), ("converter", part(&converter))];
@@ -226,6 +239,29 @@ impl Planner<'_> {
         }
         let extra = words + if self.cosine() { 4 } else { 0 };
         self.plan(form, (data_type, 1), 0, extra, false, [("quantizer", part(&format!("{name}Quantizer")))])
+    }
+
+    /// Rotated elements are those of older releases: words, and the norm, count as components under every metric.
+    fn rotated(&self, form: Form, data_type: DataType, name: &str, words: u32) -> Result<FilePlan> {
+        let (family, reformer, converter, norm) = match self.params.metric {
+            Metric::Cosine => {
+                let norm = if data_type == DataType::Int4 { 8 } else { 4 };
+                (format!("Cosine{name}"), json!({}), json!({"cosine.converter.enable_rotate": true}), norm)
+            }
+            metric => {
+                let reformer = match metric {
+                    Metric::L2 => json!({"integer_streaming.reformer.is_euclidean": true}),
+                    _ => json!({}),
+                };
+                (format!("{name}Streaming"), reformer, json!({"integer_streaming.converter.enable_rotate": true}), 0)
+            }
+        };
+        let parts = [
+            ("reformer", with_params(&format!("{family}Reformer"), reformer)),
+            ("converter", with_params(&format!("{family}Converter"), converter)),
+        ];
+        let plan = self.plan(form, (data_type, 1), words + norm, 0, false, parts)?;
+        Ok(FilePlan { rotation: Turned::Fresh(self.field.dimension), ..plan })
     }
 
     /// Elements of `more` components beyond the vector's and `extra` bytes behind them.
@@ -273,7 +309,7 @@ impl Planner<'_> {
             size: 0,
         };
         meta.size = meta.to_bytes()?.len() as u64;
-        Ok(FilePlan { meta, encoder: Encoder::new(form, self.cosine(), dimension), rotation: None })
+        Ok(FilePlan { meta, encoder: Encoder::new(form, self.cosine(), dimension), rotation: Turned::No })
     }
 }
 

@@ -19,14 +19,9 @@ use roaring::RoaringTreemap;
 use crate::{
     engine::{EngineError, FileSink, Refusal},
     format::{
-        FormatError,
         manifest::proto::{BlockMeta, BlockType},
-        proxima::{
-            Layout,
-            rotation::SEGMENT,
-            write::{ColumnPlan, FileOptions, FilePlan, FlatWriter},
-        },
-        schema_file::{VectorField, VectorIndex, VectorType},
+        proxima::write::{ColumnPlan, FileOptions, FilePlan, FlatWriter},
+        schema_file::{Quantize, VectorField, VectorIndex, VectorType},
         value::Value,
     },
     inspect::{
@@ -42,16 +37,14 @@ use crate::{
 };
 
 use self::{
-    copies::{Copies, Found, Picked, Quality, blocks, copies, same_bytes},
-    report::Telling,
+    copies::{Copies, Picked, blocks, copies, same_bytes},
+    report::{Next, Telling},
 };
 use super::{
     super::bench::{Bench, block as draft},
     done,
     forward::names_of,
 };
-
-const MAX_ROTATION: u64 = 1 << 30;
 
 /// The file that is made anew.
 struct Job {
@@ -62,14 +55,6 @@ struct Job {
     field: VectorField,
     /// Whether the column's index is built: not flat, or flat as the schema wants it.
     built: bool,
-}
-
-/// What the elements of a new file are made of.
-enum Making {
-    /// The full vectors.
-    Vectors(FilePlan),
-    /// The elements of the old file.
-    Copying(FilePlan),
 }
 
 /// Writes a vector file anew under a new block id.
@@ -102,8 +87,7 @@ pub fn rebuild(bench: &mut Bench, action: &Action) -> Result<DoneAction, EngineE
     };
     let mut telling = Telling::default();
     let (mut new, mut unsure, mut cosine) = (Vec::new(), false, false);
-    if let Some(making) = making(bench, &view, &job)? {
-        let (Making::Vectors(plan) | Making::Copying(plan)) = &making;
+    if let Some(plan) = plan(&job)? {
         cosine = !job.quantised && plan.meta.metric() == "Cosine";
         let segment = segment_of(bench, &job).ok_or_else(|| impossible(&job, "the segment is gone"))?;
         let findings = Findings::default();
@@ -131,7 +115,7 @@ pub fn rebuild(bench: &mut Bench, action: &Action) -> Result<DoneAction, EngineE
             let meta =
                 BlockMeta { min_doc_id: old.min_doc_id, max_doc_id: old.max_doc_id, doc_count: old.doc_count, ..meta };
             let path = bench.root().join(bench.block_path(job.segment, &meta));
-            write(bench, &path, &job, &making, rows, &mut sources, &dead, &mut telling)?;
+            write(bench, &path, &job, &plan, rows, &mut sources, &dead, &mut telling)?;
             new.push((old.block_id, meta));
         }
         let lost = telling.lost();
@@ -164,7 +148,12 @@ pub fn rebuild(bench: &mut Bench, action: &Action) -> Result<DoneAction, EngineE
     if unbuilt && let Some(segment) = bench.segment_mut(job.segment) {
         segment.indexed_vector_fields.retain(|name| *name != job.column);
     }
-    let mut report = telling.done(action, &paths, unbuilt, unsure);
+    let next = match (unbuilt, is_turned_graph(&job.field)) {
+        (false, _) => Next::Nothing,
+        (true, false) => Next::Optimize,
+        (true, true) => Next::LeaveFlat,
+    };
+    let mut report = telling.done(action, &paths, next, unsure);
     if cosine && telling.has_quantised() {
         // The unit vectors that are written are not those that the codes are of.
         let segment = segment_of(bench, &job);
@@ -219,41 +208,19 @@ fn find(bench: &Bench, path: &Path) -> Result<Option<Job>, EngineError> {
 }
 
 /// How the new file is made; `None` if the column has no such file before `optimize`.
-fn making(bench: &Bench, view: &View, job: &Job) -> Result<Option<Making>, EngineError> {
-    let failed = |error: FormatError| EngineError::format(Path::new(&job.column), error);
-    if !job.quantised {
-        return Ok(Some(Making::Vectors(ColumnPlan::new(&unrotated(&job.field)).map_err(failed)?.index)));
-    }
-    let error = match ColumnPlan::new(&job.field) {
-        Ok(plan) => return Ok(plan.qindex.map(Making::Vectors)),
-        Err(error) => error,
-    };
-    // What cannot be encoded can be copied, as long as it is flat.
-    let path = segment_of(bench, job).and_then(|segment| segment.block_path(&job.block)).unwrap_or_default();
-    let opened = view.source(&path).ok().and_then(|source| patched::open(source));
-    let Some((file, _)) = opened.filter(|(file, _)| matches!(file.layout, Layout::Flat(_))) else {
-        return Err(failed(error));
-    };
-    let rotation = file
-        .container
-        .segment(SEGMENT)
-        .and_then(|segment| file.container.read(file.source(), segment, MAX_ROTATION, "rotation.truncated").ok());
-    Ok(Some(Making::Copying(FilePlan::copying(file.meta.clone(), rotation))))
+fn plan(job: &Job) -> Result<Option<FilePlan>, EngineError> {
+    let plans = ColumnPlan::new(&job.field).map_err(|error| EngineError::format(Path::new(&job.column), error))?;
+    Ok(if job.quantised { plans.qindex } else { Some(plans.index) })
 }
 
-/// The same column without rotation, which only its quantised file has.
-fn unrotated(field: &VectorField) -> VectorField {
-    use VectorIndex::{Diskann, Flat, Hnsw, Ivf, Vamana};
-    let mut field = field.clone();
-    match &mut field.index {
-        Flat { quantizer_param, .. }
-        | Hnsw { quantizer_param, .. }
-        | Ivf { quantizer_param, .. }
-        | Vamana { quantizer_param, .. }
-        | Diskann { quantizer_param, .. } => quantizer_param.enable_rotate = false,
-        VectorIndex::HnswRabitq { .. } | VectorIndex::IvfRabitq { .. } => {}
+/// Whether the column has a graph of rotated codes.
+fn is_turned_graph(field: &VectorField) -> bool {
+    match &field.index {
+        VectorIndex::Hnsw { quantize, quantizer_param, .. } | VectorIndex::Vamana { quantize, quantizer_param, .. } => {
+            quantizer_param.enable_rotate && matches!(quantize, Quantize::Int8 | Quantize::Int4)
+        }
+        _ => false,
     }
-    field
 }
 
 /// The rows, of those given, whose documents are deleted.
@@ -287,25 +254,20 @@ fn write(
     bench: &Bench,
     path: &Path,
     job: &Job,
-    making: &Making,
+    plan: &FilePlan,
     rows: Range<u64>,
     sources: &mut Copies,
     dead: &BTreeSet<u64>,
     telling: &mut Telling,
 ) -> Result<PathBuf, EngineError> {
     let failed = |error| EngineError::format(path, error);
-    let (Making::Vectors(plan) | Making::Copying(plan)) = making;
     let now = bench.now();
     let magic = (now as u32).rotate_left(job.block.block_id % 32) ^ job.segment;
     let sink = FileSink::new(bench.files().create(path)?, 0);
     let mut writer = FlatWriter::new(plan, sink, &FileOptions::new(magic, now)).map_err(failed)?;
     let nullable = sources.nullable;
     for row in rows {
-        let (picked, quality) = match making {
-            Making::Copying(_) => (copied(sources, row), Quality::Whole),
-            Making::Vectors(_) if job.quantised => sources.value(row),
-            Making::Vectors(_) => sources.pick(row),
-        };
+        let (picked, quality) = if job.quantised { sources.value(row) } else { sources.pick(row) };
         let dead = dead.contains(&row);
         let picked = match picked {
             Picked::Element(element) if !job.quantised => sources.fitting(row, element, plan),
@@ -319,9 +281,6 @@ fn write(
             Picked::Value(value) => writer.push(Some(value)),
             Picked::Null => writer.push(None),
             Picked::Nothing if nullable => writer.push(None),
-            Picked::Nothing if matches!(making, Making::Copying(_)) => {
-                return Err(impossible(job, "an element of a rotated file cannot be read"));
-            }
             Picked::Nothing => writer.push(Some(&placeholder(&job.field))),
         }
         .map_err(failed)?;
@@ -329,16 +288,6 @@ fn write(
     let mut sink = writer.finish(now).map_err(failed)?.sink;
     sink.sync().map_err(|error| EngineError::io(path, error))?;
     Ok(path.to_owned())
-}
-
-/// The element of the quantised file itself.
-fn copied(sources: &mut Copies, row: u64) -> Picked {
-    let own = sources.quantised.iter_mut().find(|copy| copy.rows.contains(&row));
-    match own.map_or(Found::Nothing, |copy| copy.row(row)) {
-        Found::Element(element) => Picked::Element(element),
-        Found::Null => Picked::Null,
-        Found::Nothing => Picked::Nothing,
-    }
 }
 
 impl Copies {

@@ -30,6 +30,17 @@ pub struct Telling {
     names: Names,
 }
 
+/// What becomes of a file that stands in for an index.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Next {
+    /// It stands in for none.
+    Nothing,
+    /// zvec builds the index again.
+    Optimize,
+    /// What zvec would build would be wrong again.
+    LeaveFlat,
+}
+
 impl Telling {
     /// Takes note of the vector of a living row.
     pub fn row(&mut self, row: u64, picked: &Picked, quality: Quality, nullable: bool, quantised: bool) {
@@ -84,15 +95,19 @@ impl Telling {
     }
 
     /// The report; `unsure`: a checksum of the old file did not fit.
-    pub fn done(&self, action: &Action, paths: &[PathBuf], unbuilt: bool, unsure: bool) -> DoneAction {
+    pub fn done(&self, action: &Action, paths: &[PathBuf], next: Next, unsure: bool) -> DoneAction {
         let paths: Vec<String> = paths.iter().map(|path| show_path(path)).collect();
         let mut detail = match self.left_out {
             true => "left out: the column has such a file only after `optimize`".to_owned(),
             false => format!("{} vectors written anew as {}", self.rows, paths.join(", ")),
         };
-        if unbuilt {
-            detail.push_str(", flat: zvec's `optimize` builds the index again");
-        }
+        detail.push_str(match next {
+            Next::Nothing => "",
+            Next::Optimize => ", flat: zvec's `optimize` builds the index again",
+            Next::LeaveFlat => {
+                ", flat, and searched exactly: zvec 0.8.0's `optimize` would put a rotation beside the codes that is not theirs"
+            }
+        });
         let mut doubtful: Vec<String> = Vec::new();
         for (quality, rows) in &self.by_quality {
             let (count, list) = (rows.len(), self.list(rows));

@@ -4,6 +4,7 @@ use half::f16;
 use serde_json::Value as Json;
 
 use super::*;
+use crate::format::proxima::rotation::Rotation;
 use crate::format::proxima::{DataType, IndexMeta};
 
 const WRITTEN: &str = include_str!("../../../testdata/proxima/written.json");
@@ -126,6 +127,31 @@ fn copies_keep_the_rotation() {
         let Some(Some(Value::F32s(found))) = values(&file).pop() else { panic!("no vector") };
         for (found, expected) in found.iter().zip(case["vector"].as_array().unwrap()) {
             assert!((f64::from(*found) - expected.as_f64().unwrap()).abs() < 0.2, "{}", case["name"]);
+        }
+    }
+}
+
+/// Elements and `IndexMeta` of rotated columns are those of zvec 0.8.0 under the same rotation, of one, two and odd parts.
+#[test]
+fn rotated_elements_are_those_of_zvec() {
+    let json: Json = serde_json::from_str(include_str!("../../../testdata/proxima/rotated_written.json")).unwrap();
+    for case in json.as_array().unwrap() {
+        let field: VectorField = serde_json::from_value(case["field"].clone()).unwrap();
+        let plan = ColumnPlan::new(&field).unwrap().qindex.unwrap();
+        let part = |json: &Json| unhex(json.as_str().unwrap());
+        if !case["index_meta"].is_null() {
+            let mut meta = plan.meta.to_bytes().unwrap();
+            meta.truncate(meta.iter().rposition(|byte| *byte != 0).unwrap() + 1);
+            assert_eq!(meta, part(&case["index_meta"]), "{}", case["field"]);
+        }
+        let bytes = part(&case["rotation"]);
+        let rotation = Rotation::parse(&bytes, 0).unwrap();
+        assert_eq!(rotation.to_bytes(), bytes);
+        let encoder = plan.encoder.clone().rotated(rotation);
+        for row in case["rows"].as_array().unwrap() {
+            let mut element = vec![0; plan.meta.element_size() as usize];
+            encoder.whole(&mut floats(&part(&row["vector"])), &mut element);
+            assert_eq!(element, part(&row["element"]), "{}", case["field"]);
         }
     }
 }

@@ -13,7 +13,7 @@ fn refused(field: &VectorField) {
 }
 
 #[test]
-fn rotation_is_refused_where_it_shows() {
+fn rotation_is_written_where_it_shows() {
     let rotated = |metric, quantize| VectorField {
         index: VectorIndex::Flat {
             metric,
@@ -24,8 +24,26 @@ fn rotation_is_refused_where_it_shows() {
         ..fp32(64, metric)
     };
     for metric in [Metric::L2, Metric::Ip, Metric::Cosine] {
-        for quantize in [Quantize::Int8, Quantize::Int4, Quantize::Fp16] {
-            refused(&rotated(metric, quantize));
+        refused(&rotated(metric, Quantize::Fp16));
+        for quantize in [Quantize::Int8, Quantize::Int4] {
+            let plan = ColumnPlan::new(&rotated(metric, quantize)).unwrap().qindex.unwrap();
+            let row = [Some(Value::F32s((0..64).map(|i| (i as f32).sin()).collect()))];
+            let options = |magic| FileOptions { magic, ..compact() };
+            let [one, again, other] = [7, 7, 8].map(|magic| {
+                let mut writer = FlatWriter::new(&plan, Vec::new(), &options(magic)).unwrap();
+                writer.push(row[0].as_ref()).unwrap();
+                read(writer.finish(1).unwrap().sink)
+            });
+            assert_eq!(one.source(), again.source());
+            let rotation = |file: &VectorFile<Vec<u8>>| {
+                let segment = file.container.segment(crate::format::proxima::rotation::SEGMENT).unwrap();
+                file.container.read(file.source(), segment, 1 << 20, "").unwrap()
+            };
+            assert_ne!(rotation(&one), rotation(&other), "each file has one of its own");
+            let Some(Some(Value::F32s(found))) = values(&one).pop() else { panic!("no vector") };
+            let Some(Value::F32s(pushed)) = &row[0] else { panic!() };
+            let bound = if quantize == Quantize::Int8 { 0.03 } else { 0.4 };
+            assert!(found.iter().zip(pushed).all(|(a, b)| (a - b).abs() < bound), "{found:?} {pushed:?}");
         }
         assert!(ColumnPlan::new(&rotated(metric, Quantize::Undefined)).is_ok());
     }
