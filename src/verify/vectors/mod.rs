@@ -12,7 +12,7 @@
 mod container;
 mod elements;
 mod flat;
-mod foreign;
+pub mod foreign;
 mod graph;
 mod packed;
 mod pairs;

@@ -42,8 +42,18 @@ pub(super) fn check(ctx: &Context<'_>, segment: u32, full: Files<'_>, quantised:
     for (block, file) in quantised.0.iter().zip(quantised.1) {
         let Some(file) = file.as_ref() else { continue };
         let subject = Subject::new(ctx, &block.path, segment, true, block.rows);
-        let turned = turned_back(&subject, block, file, full, rows);
-        let Some(encoding) = turned.as_ref().or(file.encoding.as_ref().ok()) else { continue };
+        let Ok(mut encoding) = file.encoding.clone() else { continue };
+        if let Some(turned_back) = file.turned_back() {
+            match foreign::verdict(ctx, (block, file), &turned_back, full, rows) {
+                Verdict::Own => encoding = turned_back,
+                Verdict::Unknown => {}
+                Verdict::Foreign(count, of) => {
+                    tell_foreign(&subject, file, count, of);
+                    encoding.rotated = true;
+                    encoding.rotation = None;
+                }
+            }
+        }
         let mut walk = Walk::new(block, file, rows);
         let end = block.first_row.saturating_add(block.rows);
         for (full_block, full_file) in full.0.iter().zip(full.1) {
@@ -55,7 +65,7 @@ pub(super) fn check(ctx: &Context<'_>, segment: u32, full: Files<'_>, quantised:
             let mut pair = Pair {
                 subject: &subject,
                 file,
-                encoding,
+                encoding: &encoding,
                 walk: &mut walk,
                 other: &other,
                 full: full_file,
@@ -72,28 +82,13 @@ pub(super) fn check(ctx: &Context<'_>, segment: u32, full: Files<'_>, quantised:
     }
 }
 
-/// The encoding of a graph whose rotation has turned out to be the one of its codes.
-fn turned_back(
-    subject: &Subject<'_>,
-    block: &Block,
-    file: &Opened,
-    full: Files<'_>,
-    rows: &ColumnRows<'_>,
-) -> Option<Encoding> {
-    let encoding = file.turned_back().filter(|_| file.encoding.as_ref().is_ok_and(|encoding| encoding.rotated))?;
-    match foreign::verdict(block, file, &encoding, full, rows) {
-        Verdict::Own => Some(encoding),
-        Verdict::Unknown => None,
-        Verdict::Foreign(cosine, looked_at) => {
-            let detail = format!(
-                "the rotation in the file is not the one of its codes (median cosine to the full vectors {cosine:.2}, of {looked_at} rows): searches return \
-                 arbitrary documents. zvec 0.8.0 makes such files when it optimizes HNSW or Vamana with enable_rotate"
-            );
-            let offset = file.container.segment(rotation::SEGMENT).map_or(0, |segment| segment.offset);
-            subject.error("vectors.foreign-rotation", offset, Harm::Search, detail);
-            None
-        }
-    }
+fn tell_foreign(subject: &Subject<'_>, file: &Opened, count: u64, of: u64) {
+    let detail = format!(
+        "the rotation in the file is not the one of its codes, in {count} of {of} rows: searches return arbitrary documents. zvec 0.8.0 makes such \
+         files when it optimizes or compacts a column with enable_rotate; the full vectors are not concerned"
+    );
+    let offset = file.container.segment(rotation::SEGMENT).map_or(0, |segment| segment.offset);
+    subject.error("vectors.foreign-rotation", offset, Harm::Search, detail);
 }
 
 /// Which rows of a block its file has.

@@ -240,6 +240,11 @@ vectors("diskann_fp32", by_metric("VECTOR_FP32", 16, "DISKANN"))
 for _q, _least in (("FP16", 0.9), ("INT8", 0.8), ("INT4", 0.3)):
     vectors(f"flat_q{_q.lower()}", by_metric("VECTOR_FP32", 16, quantize=_q), _least)
     vectors(f"hnsw_q{_q.lower()}", by_metric("VECTOR_FP32", 16, "HNSW", quantize=_q), _least)
+# zvec puts a wrong rotation beside the codes when it optimizes HNSW and VAMANA, and when it compacts FLAT.
+ROTATED = {"quantizer_param": {"enable_rotate": True}}
+vectors("flat_qint8_rotated", by_metric("VECTOR_FP32", 20, quantize="INT8", **ROTATED), 0.8, merges=False)
+vectors("flat_qint4_rotated", by_metric("VECTOR_FP32", 32, quantize="INT4", **ROTATED), 0.3, merges=False)
+vectors("ivf_qint8_rotated", by_metric("VECTOR_FP32", 20, "IVF", quantize="INT8", **ROTATED), 0.3)
 vectors("ivf_qint8", by_metric("VECTOR_FP32", 16, "IVF", quantize="INT8"), 0.3)
 vectors("vamana_qint8", by_metric("VECTOR_FP32", 16, "VAMANA", quantize="INT8"), 0.8)
 vectors("hnsw_rabitq", by_metric("VECTOR_FP32", 64, "HNSW_RABITQ"), 0.3)

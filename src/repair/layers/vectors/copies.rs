@@ -12,7 +12,11 @@ use crate::{
         SegmentRef, View,
         documents::{Shift, VectorColumn},
     },
-    verify::vectors::{alike, difference, is_sound, is_unit},
+    verify::vectors::{
+        alike, difference,
+        foreign::{Tally, Verdict},
+        is_sound, is_unit,
+    },
 };
 
 use super::patched::{Bytes, open};
@@ -27,6 +31,10 @@ pub struct Copy {
     pub notes: Vec<String>,
     /// Whether a checksum over its vectors does not fit.
     pub unsure: bool,
+    /// Why vectors made of it may be wrong.
+    pub doubt: Option<String>,
+    /// How its elements are stored, if vectors can be made of them.
+    encoding: Option<Encoding>,
     shift: Shift,
     reader: Option<RowReader>,
 }
@@ -99,12 +107,14 @@ pub fn copies(
         let path = segment.block_path(block).unwrap_or_default();
         let found = view.source(&path).ok().and_then(|source| open(source));
         let Some((file, notes)) = found else {
-            return Copy { rows, file: None, notes: Vec::new(), unsure: false, shift: Shift::None, reader: None };
+            let (notes, shift) = (Vec::new(), Shift::None);
+            return Copy { rows, file: None, notes, unsure: false, doubt: None, encoding: None, shift, reader: None };
         };
         let shift = shifts.shift(rows.clone(), &path, &file);
         let reader = Some(file.reader());
         let unsure = has_wrong_checksum(&file);
-        Copy { rows, file: Some(file), notes, unsure, shift, reader }
+        let encoding = file.encoding.clone().ok().filter(|encoding| !encoding.rotated && !file.has_codes_only());
+        Copy { rows, file: Some(file), notes, unsure, doubt: None, encoding, shift, reader }
     });
     opened.collect()
 }
@@ -124,8 +134,32 @@ fn has_wrong_checksum(file: &VectorFile<Bytes>) -> bool {
 impl Copy {
     /// How its elements are stored, if vectors can be made of them.
     pub fn encoding(&self) -> Option<&Encoding> {
-        let file = self.file.as_ref().filter(|file| !file.has_codes_only())?;
-        file.encoding.as_ref().ok().filter(|encoding| !encoding.rotated)
+        self.encoding.as_ref()
+    }
+
+    /// Finds out whether the rotation in the file is the one of its codes. Codes that were turned by another are no evidence.
+    fn settle_rotation(&mut self, full: &mut [Copy]) {
+        let Some(turned_back) = self.file.as_ref().and_then(VectorFile::turned_back) else { return };
+        let mut tally = Tally::default();
+        for row in self.rows.clone() {
+            let Found::Element(codes) = self.row(row) else { continue };
+            let Some(copy) = of(full, row) else { continue };
+            let Found::Element(element) = copy.row(row) else { continue };
+            let codes = turned_back.decode(&codes, 0).ok().map(|vector| vector.value);
+            if let (Some(vector), Some(codes)) = (copy.decode(&element), codes) {
+                tally.add(&vector, &codes);
+            }
+        }
+        match tally.verdict() {
+            Verdict::Own => self.encoding = Some(turned_back),
+            Verdict::Foreign(..) => self.encoding = None,
+            Verdict::Unknown if self.encoding.is_some() => {
+                let doubt = "the codes are rotated, and no full vector tells whether by the rotation in their file: it may be another one if zvec \
+                             0.8.0 has compacted the column, and then vectors made of them are wrong";
+                self.doubt = Some(doubt.to_owned());
+            }
+            Verdict::Unknown => {}
+        }
     }
 
     /// What it has of a row of the segment.
@@ -198,6 +232,14 @@ fn of(copies: &mut [Copy], row: u64) -> Option<&mut Copy> {
 }
 
 impl Copies {
+    /// The copies of a column.
+    pub fn new(mut full: Vec<Copy>, mut quantised: Vec<Copy>, nullable: bool) -> Self {
+        for copy in &mut quantised {
+            copy.settle_rotation(&mut full);
+        }
+        Self { full, quantised, nullable }
+    }
+
     /// The best that there is of a row of the segment.
     pub fn pick(&mut self, row: u64) -> (Picked, Quality) {
         let full = of(&mut self.full, row);

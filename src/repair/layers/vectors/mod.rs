@@ -37,7 +37,7 @@ use crate::{
 };
 
 use self::{
-    copies::{Copies, Picked, blocks, copies, same_bytes},
+    copies::{Copies, Copy, Picked, blocks, copies, same_bytes},
     report::{Next, Telling},
 };
 use super::{
@@ -92,20 +92,19 @@ pub fn rebuild(bench: &mut Bench, action: &Action) -> Result<DoneAction, EngineE
         let segment = segment_of(bench, &job).ok_or_else(|| impossible(&job, "the segment is gone"))?;
         let findings = Findings::default();
         let shifts = VectorColumn::new(BlockType::VectorIndex, &view, segment, field, &snapshot, &findings);
-        let mut sources = Copies {
-            full: copies(&view, segment, &job.column, BlockType::VectorIndex, &shifts),
-            quantised: copies(&view, segment, &job.column, BlockType::VectorIndexQuantize, &shifts),
-            nullable: field.nullable,
-        };
+        let of_kind = |kind| copies(&view, segment, &job.column, kind, &shifts);
+        let (full, quantised) = (of_kind(BlockType::VectorIndex), of_kind(BlockType::VectorIndexQuantize));
+        let mut sources = Copies::new(full, quantised, field.nullable);
         let all = blocks(segment, &job.column, kind).into_iter();
         let wanted = all.filter(|(block, _)| unbuilt || block.block_id == job.block.block_id);
         let targets: Vec<(BlockMeta, Range<u64>)> = wanted.map(|(block, rows)| (block.clone(), rows)).collect();
+        let touched = |copy: &&Copy| targets.iter().any(|(_, rows)| *rows == copy.rows);
         let own = if job.quantised { &sources.quantised } else { &sources.full };
-        let touched = own.iter().filter(|copy| targets.iter().any(|(_, rows)| *rows == copy.rows));
-        for copy in touched {
+        for copy in own.iter().filter(touched) {
             unsure |= copy.unsure && !job.quantised;
             telling.notes(copy.notes.iter().cloned());
         }
+        telling.notes(sources.quantised.iter().filter(touched).filter_map(|copy| copy.doubt.clone()));
         let gone = &snapshot | bench.deleted();
         let rows: Vec<u64> = targets.iter().flat_map(|(_, rows)| rows.clone()).collect();
         let dead = dead(&view, segment, &rows, &gone);
@@ -148,10 +147,10 @@ pub fn rebuild(bench: &mut Bench, action: &Action) -> Result<DoneAction, EngineE
     if unbuilt && let Some(segment) = bench.segment_mut(job.segment) {
         segment.indexed_vector_fields.retain(|name| *name != job.column);
     }
-    let next = match (unbuilt, is_turned_graph(&job.field)) {
-        (false, _) => Next::Nothing,
+    let next = match (unbuilt, job.quantised && is_turned(&job.field)) {
+        (false, false) => Next::Nothing,
         (true, false) => Next::Optimize,
-        (true, true) => Next::LeaveFlat,
+        (_, true) => Next::LeaveFlat,
     };
     let mut report = telling.done(action, &paths, next, unsure);
     if cosine && telling.has_quantised() {
@@ -213,10 +212,12 @@ fn plan(job: &Job) -> Result<Option<FilePlan>, EngineError> {
     Ok(if job.quantised { plans.qindex } else { Some(plans.index) })
 }
 
-/// Whether the column has a graph of rotated codes.
-fn is_turned_graph(field: &VectorField) -> bool {
+/// Whether the column has rotated codes that zvec 0.8.0 copies when it optimizes. (It makes those of IVF anew.)
+fn is_turned(field: &VectorField) -> bool {
     match &field.index {
-        VectorIndex::Hnsw { quantize, quantizer_param, .. } | VectorIndex::Vamana { quantize, quantizer_param, .. } => {
+        VectorIndex::Flat { quantize, quantizer_param, .. }
+        | VectorIndex::Hnsw { quantize, quantizer_param, .. }
+        | VectorIndex::Vamana { quantize, quantizer_param, .. } => {
             quantizer_param.enable_rotate && matches!(quantize, Quantize::Int8 | Quantize::Int4)
         }
         _ => false,

@@ -105,7 +105,7 @@ impl Telling {
             Next::Nothing => "",
             Next::Optimize => ", flat: zvec's `optimize` builds the index again",
             Next::LeaveFlat => {
-                ", flat, and searched exactly: zvec 0.8.0's `optimize` would put a rotation beside the codes that is not theirs"
+                ", flat; zvec 0.8.0's `optimize` would put a rotation beside the codes that is not theirs: do not run it"
             }
         });
         let mut doubtful: Vec<String> = Vec::new();
