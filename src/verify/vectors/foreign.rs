@@ -1,4 +1,6 @@
-//! Whether the rotation in a quantised file is the one of its codes.
+//! Whether codes are of the vectors beside which they stand, and were turned by the rotation that stands beside them.
+//!
+//! A row that differs is damaged; where all differ, one of the files is not in its place, and nothing in it is wrong.
 //!
 //! zvec 0.8.0 copies the codes of flat files where it builds HNSW and Vamana of a column with `enable_rotate`, and where it compacts a FLAT one, and puts
 //! a new rotation beside them. Queries are turned by that one, so that they are compared with codes that were turned by another: what a search returns is
@@ -14,10 +16,30 @@ use super::{
 /// Cosine of the angle between a vector and its codes turned back: of a quantised one above 0.9, of one that was turned otherwise around 0.
 const OWN: f64 = 0.9;
 const FOREIGN: f64 = 0.5;
-/// Of so many rows one that is turned otherwise is damage of its own, more are not.
-const PART: u64 = 20;
+/// Rows that are enough to tell an other file from damaged rows.
+const ENOUGH: u64 = 4;
 
-/// What the rows of a file tell.
+/// How many rows have codes that are not those of their vectors.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Mismatch {
+    rows: u64,
+    of: u64,
+}
+
+impl Mismatch {
+    /// Counts a row.
+    pub fn add(&mut self, differs: bool) {
+        self.rows += u64::from(differs);
+        self.of += 1;
+    }
+
+    /// The rows, and all that were compared, if they are nearly all: then the files are of different vectors.
+    pub fn of_other_vectors(self) -> Option<(u64, u64)> {
+        (self.of >= ENOUGH && self.rows * 10 >= self.of * 9).then_some((self.rows, self.of))
+    }
+}
+
+/// What the rows of a file tell of its rotation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Verdict {
     /// It is the one.
@@ -47,10 +69,10 @@ impl Tally {
         }
     }
 
-    /// What they tell together.
+    /// What they tell together of the rotation.
     pub fn verdict(self) -> Verdict {
         let all = self.own + self.foreign + self.neither;
-        if self.foreign > 0 && self.foreign * PART >= all {
+        if self.foreign > 0 && self.foreign * 2 >= all {
             Verdict::Foreign(self.foreign, all)
         } else if self.own > self.neither {
             Verdict::Own
@@ -117,10 +139,18 @@ mod tests {
     #[test]
     fn single_rows_do_not_decide() {
         assert_eq!(of(0, 0, 0), Verdict::Unknown);
-        assert_eq!(of(100, 4, 0), Verdict::Own);
-        assert_eq!(of(95, 5, 0), Verdict::Foreign(5, 100));
+        assert_eq!(of(100, 40, 0), Verdict::Own);
+        assert_eq!(of(50, 50, 0), Verdict::Foreign(50, 100));
         assert_eq!(of(0, 1, 0), Verdict::Foreign(1, 1));
         assert_eq!(of(1, 0, 3), Verdict::Unknown);
+    }
+
+    #[test]
+    fn nearly_all_rows_make_another_file() {
+        let told = |rows, of| Mismatch { rows, of }.of_other_vectors();
+        assert_eq!(told(90, 100), Some((90, 100)));
+        assert_eq!(told(89, 100), None);
+        assert_eq!((told(3, 3), told(4, 4)), (None, Some((4, 4))));
     }
 
     #[test]

@@ -14,7 +14,7 @@ use crate::format::{
 
 use super::{
     Block, ColumnRows, Context, Opened,
-    foreign::{self, Verdict},
+    foreign::{self, Mismatch, Verdict},
     rows_of,
     subject::{Harm, Subject},
 };
@@ -56,6 +56,7 @@ pub(super) fn check(ctx: &Context<'_>, segment: u32, full: Files<'_>, quantised:
         }
         let mut walk = Walk::new(block, file, rows);
         let end = block.first_row.saturating_add(block.rows);
+        let (mut mismatch, mut others) = (Mismatch::default(), Vec::new());
         for (full_block, full_file) in full.0.iter().zip(full.1) {
             let first = full_block.first_row.max(block.first_row);
             let last = full_block.first_row.saturating_add(full_block.rows).min(end);
@@ -70,15 +71,34 @@ pub(super) fn check(ctx: &Context<'_>, segment: u32, full: Files<'_>, quantised:
                 other: &other,
                 full: full_file,
                 full_walk: &mut full_walk,
+                mismatch: &mut mismatch,
             };
             if file.has_codes_only() {
                 pair.compare_zeros(first..last, rows);
             } else {
                 pair.compare(first..last, rows);
             }
-            other.finish();
+            if first < last {
+                others.push(other);
+            }
         }
-        subject.finish();
+        match mismatch.of_other_vectors() {
+            Some((count, of)) => tell_others(&subject, &others, count, of),
+            None => others.iter().chain([&subject]).for_each(Subject::finish),
+        }
+    }
+}
+
+/// In place of every single row.
+fn tell_others(subject: &Subject<'_>, others: &[Subject<'_>], count: u64, of: u64) {
+    for (of_file, beside) in others.iter().map(|other| (other, subject.path)).chain([(subject, subject.path)]) {
+        let beside = if of_file.path == beside { others.first().map_or(beside, |other| other.path) } else { beside };
+        let detail = format!(
+            "{count} of {of} rows are of other vectors than those in {}: one of the two files is another column's, of an earlier state or of another \
+             collection, or a parameter of it is damaged, and nothing tells which",
+            beside.display()
+        );
+        of_file.error("vectors.other-file", 0, Harm::Perhaps, detail);
     }
 }
 
@@ -148,6 +168,7 @@ struct Pair<'p, 'a> {
     other: &'p Subject<'a>,
     full: &'p Opened,
     full_walk: &'p mut Walk<'a>,
+    mismatch: &'p mut Mismatch,
 }
 
 impl Pair<'_, '_> {
@@ -185,15 +206,19 @@ impl Pair<'_, '_> {
                 Some(recoder) => match recoder.compare(original.bytes, copy.bytes) {
                     Ok(found) => {
                         let sound = is_sound(target, copy.bytes);
+                        self.mismatch.add(difference(row, (self.file.kind, target), &found).is_some());
                         judge(self.subject, self.other, (row, offsets), (self.file, target), &found, sound);
                     }
                     Err(error) => self.subject.row_format(row, &error, Harm::Search),
                 },
                 None => {
                     let values = (full.decode(original.bytes, 0), target.decode(copy.bytes, 0));
-                    if let (Ok(original), Ok(copy)) = values
-                        && !alike(&original.value, &copy.value)
-                    {
+                    let alike = match &values {
+                        (Ok(original), Ok(copy)) => alike(&original.value, &copy.value),
+                        _ => continue,
+                    };
+                    self.mismatch.add(!alike);
+                    if !alike {
                         let detail = format!("row {row} differs from the full vector by more than rounding");
                         self.subject.row_error(row, "vectors.differ", offsets.1, Harm::Search, detail);
                         let detail = format!("row {row} or its quantised copy is wrong");

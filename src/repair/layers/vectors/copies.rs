@@ -14,7 +14,7 @@ use crate::{
     },
     verify::vectors::{
         alike, difference,
-        foreign::{Tally, Verdict},
+        foreign::{Mismatch, Tally, Verdict},
         is_sound, is_unit,
     },
 };
@@ -137,9 +137,31 @@ impl Copy {
         self.encoding.as_ref()
     }
 
-    /// Finds out whether the rotation in the file is the one of its codes. Codes that were turned by another are no evidence.
-    fn settle_rotation(&mut self, full: &mut [Copy]) {
-        let Some(turned_back) = self.file.as_ref().and_then(VectorFile::turned_back) else { return };
+    /// Finds out whether the codes are of the full vectors, and turned by the rotation in their file. Others are no evidence.
+    fn settle(&mut self, full: &mut [Copy]) {
+        match self.file.as_ref().and_then(VectorFile::turned_back) {
+            Some(turned_back) => self.settle_rotation(turned_back, full),
+            None => self.settle_vectors(full),
+        }
+    }
+
+    fn settle_vectors(&mut self, full: &mut [Copy]) {
+        let mut mismatch = Mismatch::default();
+        for row in self.rows.clone() {
+            let Some(copy) = of(full, row) else { continue };
+            let Found::Element(element) = copy.row(row) else { continue };
+            let Found::Element(codes) = self.row(row) else { continue };
+            if let (Some(encoding), Some(target), Some(file)) = (copy.encoding(), self.encoding(), &self.file) {
+                mismatch.add(differs((encoding, &element), (target, &codes), file, row) == Some(true));
+            }
+        }
+        if mismatch.of_other_vectors().is_some() {
+            self.encoding = None;
+            self.doubt = Some("the quantised file is of other vectors than the full one, which was kept".to_owned());
+        }
+    }
+
+    fn settle_rotation(&mut self, turned_back: Encoding, full: &mut [Copy]) {
         let mut tally = Tally::default();
         for row in self.rows.clone() {
             let Found::Element(codes) = self.row(row) else { continue };
@@ -235,7 +257,7 @@ impl Copies {
     /// The copies of a column.
     pub fn new(mut full: Vec<Copy>, mut quantised: Vec<Copy>, nullable: bool) -> Self {
         for copy in &mut quantised {
-            copy.settle_rotation(&mut full);
+            copy.settle(&mut full);
         }
         Self { full, quantised, nullable }
     }
@@ -294,22 +316,31 @@ impl Copies {
     }
 }
 
+/// Whether a full element and a quantised one are of different vectors; `None` if they cannot be compared.
+fn differs(
+    (full, element): (&Encoding, &[u8]),
+    (target, codes): (&Encoding, &[u8]),
+    file: &VectorFile<Bytes>,
+    row: u64,
+) -> Option<bool> {
+    if full.sparse && target.sparse {
+        let values = full.decode(element, 0).ok().zip(target.decode(codes, 0).ok());
+        return values.map(|(full, half)| !alike(&full.value, &half.value));
+    }
+    let mut recoder = Recoder::new(full, target, file.meta.metric() == "SquaredEuclidean")?;
+    let likeness = recoder.compare(element, codes).ok()?;
+    Some(difference(row, (file.kind, target), &likeness).is_some())
+}
+
 /// Holds a full element against its quantised copy.
 fn against(encoding: &Encoding, element: &[u8], copy: &mut Copy, row: u64) -> Quality {
     let Found::Element(other) = copy.row(row) else { return Quality::Whole };
-    let Some(target) = copy.encoding() else { return Quality::Whole };
-    let Some(file) = &copy.file else { return Quality::Whole };
-    if encoding.sparse && target.sparse {
-        let values = encoding.decode(element, 0).ok().zip(target.decode(&other, 0).ok());
-        let alike = values.is_none_or(|(full, half)| alike(&full.value, &half.value));
-        return if alike { Quality::Whole } else { Quality::Disputed };
+    let (Some(target), Some(file)) = (copy.encoding(), &copy.file) else { return Quality::Whole };
+    if differs((encoding, element), (target, &other), file, row) != Some(true) {
+        return Quality::Whole;
     }
-    let Some(mut recoder) = Recoder::new(encoding, target, file.meta.metric() == "SquaredEuclidean") else {
-        return Quality::Whole;
-    };
-    let Ok(likeness) = recoder.compare(element, &other) else { return Quality::Whole };
-    if difference(row, (file.kind, target), &likeness).is_none() {
-        return Quality::Whole;
+    if encoding.sparse {
+        return Quality::Disputed;
     }
     match agrees(target, &other) {
         Some(true) => Quality::Quantised,

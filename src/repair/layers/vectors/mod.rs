@@ -75,6 +75,10 @@ pub fn rebuild(bench: &mut Bench, action: &Action) -> Result<DoneAction, EngineE
             "the file is intact and of another column: its vectors are not those of this one",
         ));
     }
+    if has("other-file") {
+        let why = "the full vectors and their codes are of different vectors, and nothing tells which file is not in its place: put the right one back";
+        return Err(impossible(&job, why));
+    }
     let view = bench.view();
     let kind = kind_of(job.quantised);
     let quantised = segment_of(bench, &job).is_some_and(|segment| has_copy(segment, &job.column));
