@@ -35,12 +35,13 @@ use super::section::read_section;
 pub use super::section::{Checksum, Section};
 use crate::format::checksum::raw_crc32c_append;
 use crate::format::cursor::Cursor;
-use crate::format::{FormatError, Result, Source, read_vec};
+use crate::format::{FormatError, Result, Source, read_into, read_vec};
 
 const ENTRY: u64 = 32;
 const PAGE: u64 = 4096;
 const MAX_ID: usize = 255;
-const CRC_CHUNK: u64 = 1 << 20;
+/// As much as stays in a processor's cache between being read and being summed.
+const CRC_CHUNK: u64 = 256 << 10;
 /// No segment reaches further; keeps offsets within one from overflowing.
 const MAX_END: u64 = 1 << 62;
 
@@ -315,11 +316,11 @@ fn id_at(table: &[u8], offset: u32) -> Option<String> {
 }
 
 fn crc_of<S: Source + ?Sized>(source: &S, offset: u64, len: u64, code: &'static str) -> Result<u32> {
-    let mut state = 0;
-    let mut done = 0;
+    let (mut state, mut done, mut bytes) = (0, 0, Vec::new());
     while done < len {
         let step = CRC_CHUNK.min(len - done);
-        state = raw_crc32c_append(state, &read_vec(source, offset.saturating_add(done), step, code)?);
+        bytes = read_into(source, offset.saturating_add(done), step, code, bytes)?;
+        state = raw_crc32c_append(state, &bytes);
         done += step;
     }
     Ok(state)

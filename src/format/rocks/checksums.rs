@@ -4,18 +4,22 @@ use super::block::{BlockHandle, check_trailer};
 use super::table::{Table, TableFault};
 use crate::format::{FormatError, Kind, Source};
 
-/// How much is read at a time.
-const CHUNK: u64 = 1 << 20;
+/// How much is read at a time: as much as stays in a processor's cache until it is summed.
+const CHUNK: u64 = 256 << 10;
+
+/// A block whose checksum is to be compared: where it is, and its number if it is a data block.
+#[derive(Debug, Clone, Copy)]
+pub struct Checked {
+    handle: BlockHandle,
+    number: Option<usize>,
+}
 
 impl<S: Source> Table<S> {
-    /// Compares the checksum of every block with its trailer, those of filters and other meta blocks included, in the order of the file.
-    /// Damage that opening found is left out: it is in [`faults`](Self::faults). `read` is told the bytes of each chunk that was read, and
-    /// says whether to go on.
-    pub fn check_checksums(&self, mut read: impl FnMut(u64) -> bool) -> Vec<TableFault> {
-        let mut faults = Vec::new();
-        let mut window = Window { start: 0, bytes: Vec::new() };
-        let data = self.index().iter().enumerate().map(|(number, entry)| (entry.handle, Some(number)));
-        // Those that opening has read are known to be whole, or their fault is known.
+    /// Every block that has a trailer, filters and other meta blocks included, in the order of the file. Parts of the list can be checked at the same
+    /// time. Those that opening has read are left out: they are known to be whole, or their fault is in [`faults`](Self::faults).
+    pub fn blocks_to_check(&self) -> Vec<Checked> {
+        let data = self.index().iter().enumerate();
+        let data = data.map(|(number, entry)| Checked { handle: entry.handle, number: Some(number) });
         let opened: [&[u8]; 5] = [
             b"rocksdb.properties",
             b"rocksdb.range_del",
@@ -24,11 +28,20 @@ impl<S: Source> Table<S> {
             b"rocksdb.stats",
         ];
         let meta = self.meta_blocks().iter().filter(|(name, _)| !opened.contains(&name.as_slice()));
-        let mut blocks: Vec<(BlockHandle, Option<usize>)> =
-            data.chain(meta.map(|(_, handle)| (*handle, None))).collect();
-        blocks.sort_by_key(|(handle, _)| handle.offset);
+        let meta = meta.map(|(_, handle)| Checked { handle: *handle, number: None });
+        let mut blocks: Vec<Checked> = data.chain(meta).collect();
+        blocks.sort_by_key(|block| block.handle.offset);
+        blocks
+    }
+
+    /// Compares the checksums of blocks, which follow each other in the file, with their trailers. `read` is told the bytes of each chunk that was
+    /// read, and says whether to go on.
+    pub fn check_checksums(&self, blocks: &[Checked], mut read: impl FnMut(u64) -> bool) -> Vec<TableFault> {
+        let mut faults = Vec::new();
+        let last = blocks.last().and_then(|block| block.handle.end()).unwrap_or(u64::MAX);
+        let mut window = Window { start: 0, bytes: Vec::new(), last };
         let formats = self.formats();
-        for (handle, number) in blocks {
+        for Checked { handle, number } in blocks.iter().copied() {
             let bytes = match window.block(self.source(), handle, &mut read) {
                 Ok(Some(bytes)) => bytes,
                 Ok(None) => break,
@@ -50,6 +63,8 @@ impl<S: Source> Table<S> {
 struct Window {
     start: u64,
     bytes: Vec<u8>,
+    /// End of the last block that will be asked for: nothing beyond it is read.
+    last: u64,
 }
 
 impl Window {
@@ -66,16 +81,17 @@ impl Window {
             FormatError::truncated("sst.block-truncated", handle.offset, detail)
         })?;
         if handle.offset < self.start || end > self.start.saturating_add(self.bytes.len() as u64) {
-            let length = size.saturating_sub(handle.offset).min(CHUNK).max(end.saturating_sub(handle.offset));
+            let left = size.min(self.last).saturating_sub(handle.offset);
+            let length = left.min(CHUNK).max(end.saturating_sub(handle.offset));
             if !read(length) {
                 return Ok(None);
             }
-            self.start = handle.offset;
-            self.bytes.clear();
             let length = usize::try_from(length).map_err(|_| {
                 let detail = format!("{length} bytes do not fit in memory");
                 FormatError::unsupported("sst.block-truncated", handle.offset, detail)
             })?;
+            self.start = handle.offset;
+            // All of it is overwritten; only what is new is zeroed.
             self.bytes.resize(length, 0);
             if let Err(error) = source.read_exact_at(self.start, &mut self.bytes) {
                 // What is in the buffer is not the file's.

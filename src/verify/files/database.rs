@@ -1,6 +1,9 @@
 //! A RocksDB directory: CURRENT, MANIFEST, logs, and every block of every table, filters included.
 
-use std::path::Path;
+use std::{
+    path::Path,
+    sync::atomic::{AtomicU64, Ordering},
+};
 
 use rayon::prelude::*;
 
@@ -18,6 +21,9 @@ use super::super::{
     context::{Context, Level},
     jobs::{Job, Work, of_job},
 };
+
+/// Bytes of a table that one thread takes.
+const PART: u64 = 8 << 20;
 
 pub(in crate::verify) fn check(context: &Context<'_>, tree: &Tree, job: &Job) {
     let db = match Db::open(&DatabaseDir { view: context.view, path: &job.path }) {
@@ -50,20 +56,22 @@ pub(in crate::verify) fn check(context: &Context<'_>, tree: &Tree, job: &Job) {
 
 fn table(context: &Context<'_>, tree: &Tree, job: &Job, live: &LiveTable) {
     let size = size(tree, &job.path, &live.name);
-    let mut counted = 0;
+    let counted = AtomicU64::new(0);
     let faults = if context.wants(Level::Structures) {
         // Every entry is decoded: counts, order and bounds against properties and MANIFEST.
         live.check().faults
     } else {
-        let mut read = |bytes: u64| {
-            let more = bytes.min(size - counted);
-            counted += more;
-            context.count(more);
+        let read = |bytes: u64| {
+            let before = counted.fetch_add(bytes, Ordering::Relaxed);
+            context.count(bytes.min(size.saturating_sub(before)));
             !context.stopped()
         };
-        live.table.check_checksums(&mut read)
+        let blocks = live.table.blocks_to_check();
+        let parts = usize::try_from(size / PART).unwrap_or(usize::MAX).max(1);
+        let parts = blocks.par_chunks(blocks.len().div_ceil(parts).max(1));
+        parts.flat_map_iter(|part| live.table.check_checksums(part, read)).collect()
     };
-    context.count(size.saturating_sub(counted));
+    context.count(size.saturating_sub(counted.load(Ordering::Relaxed)));
     for TableFault { error, keys } in faults {
         let file = live.name.clone();
         add(context, job, fault_finding(&job.path, &Fault { file, error, column_family: None, keys }));

@@ -19,8 +19,16 @@ mod open;
 mod replay;
 mod unreachable;
 
+use std::path::Path;
+
 use crate::{
-    inspect::{Findings, Tree, View, deleted::Deleted, idmap::IdMap, wal::Overlay},
+    inspect::{
+        Findings, Tree, View,
+        deleted::Deleted,
+        idmap::IdMap,
+        names,
+        wal::{self, Overlay},
+    },
     report::{
         Finding,
         outlook::{DocumentsOutlook, OpenOutlook, Outlook, WalOutlook},
@@ -51,6 +59,12 @@ pub fn outlook(view: &View, tree: &Tree, findings: &[Finding], more: &Findings) 
         return outlook;
     };
     if outlook.manifest.as_deref() != Some(&show_path(&file.path)) {
+        return outlook;
+    }
+    let map = names::id_map_path(manifest.id_map_path_suffix);
+    let about_map = |finding: &Finding| finding.path.as_deref().is_some_and(|path| Path::new(path).starts_with(&map));
+    if wal::active(view, manifest).is_none() && !findings.iter().any(about_map) {
+        // Nothing is replayed, and every key is found: the map need not be opened, which takes long if it is large.
         return outlook;
     }
     let id_map = IdMap::load(view, manifest);

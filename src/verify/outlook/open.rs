@@ -70,7 +70,7 @@ fn by_manifest(view: &View, tree: &Tree, findings: &[Finding], file: &ManifestFi
     };
     let manifest = file.manifest.as_ref().unwrap_or(&none);
     let id_map = names::id_map_path(manifest.id_map_path_suffix);
-    if let Some(reason) = database_fault(view, tree, &id_map) {
+    if let Some(reason) = database_fault(view, tree, findings, &id_map) {
         return Opened::refuses(format!("recovery idmap failed, path: {}", shown(&id_map)), reason);
     }
     let snapshot = names::delete_snapshot_path(manifest.delete_snapshot_path_suffix);
@@ -141,10 +141,10 @@ fn segment_fault(
             Ok(BlockType::Scalar) => {
                 forward_fault(tree, findings, &path).map(|reason| (format!("cannot open {}", shown(&path)), reason))
             }
-            Ok(BlockType::ScalarIndex) => database_fault(view, tree, &path)
+            Ok(BlockType::ScalarIndex) => database_fault(view, tree, findings, &path)
                 .or_else(|| family_fault(findings, &path, ""))
                 .map(|reason| ("Failed to open scalar indexer".to_owned(), reason)),
-            Ok(BlockType::FtsIndex) => database_fault(view, tree, &path)
+            Ok(BlockType::FtsIndex) => database_fault(view, tree, findings, &path)
                 .or_else(|| fts_settings_fault(manifest))
                 // Without other families it opens, and finds less; without this one a sealed index does not.
                 .or_else(|| family_fault(findings, &path, "$FTS_STAT").filter(|_| !segment.writing))
@@ -217,9 +217,14 @@ fn family_fault(findings: &[Finding], path: &Path, name: &str) -> Option<String>
 }
 
 /// Why RocksDB would not open a directory. It reads CURRENT, MANIFEST, and of each table the footer and the blocks that its index and properties are.
-fn database_fault(view: &View, tree: &Tree, path: &Path) -> Option<String> {
+fn database_fault(view: &View, tree: &Tree, findings: &[Finding], path: &Path) -> Option<String> {
     if tree.get(path).is_none_or(|entry| entry.file_type != FileType::Dir) {
         return Some(format!("{} is missing", path.display()));
+    }
+    // Every fault of an opening is a finding, and opening a large one takes long.
+    let about = |finding: &Finding| finding.path.as_deref().is_some_and(|place| Path::new(place).starts_with(path));
+    if !findings.iter().any(about) {
+        return None;
     }
     let db = match Db::open(&DatabaseDir { view, path }) {
         Ok(db) => db,
