@@ -77,8 +77,8 @@ impl Findings {
     pub fn add(&self, finding: Finding) {
         let mut collected = self.collected();
         let Collected { list, places, per_file, .. } = &mut *collected;
-        let here = places.entry((finding.code.clone(), finding.path.clone(), finding.offset)).or_default();
-        for known in here.iter() {
+        let place = (finding.code.clone(), finding.path.clone(), finding.offset);
+        for known in places.get(&place).into_iter().flatten() {
             let Some(known) = list.get_mut(*known) else { continue };
             if same_fact(known, &finding) {
                 merge(known, finding);
@@ -89,7 +89,7 @@ impl Findings {
         *of_file += 1;
         match *of_file {
             count if count <= MOST_PER_FILE => {
-                here.push(list.len());
+                places.entry(place).or_default().push(list.len());
                 list.push(finding);
             }
             count if count == MOST_PER_FILE + 1 => {
@@ -222,6 +222,7 @@ mod tests {
             findings.add(Finding::error("a.b", "x").at(Path::new("x")).offset(offset % 500));
         }
         findings.add(Finding::error("a.b", "x").at(Path::new("y")));
+        assert_eq!(findings.collected().places.len(), MOST_PER_FILE + 1, "what is not kept takes no memory");
         let list = findings.list();
         assert_eq!(list.len(), MOST_PER_FILE + 2);
         assert_eq!(list[MOST_PER_FILE].code, "file.more-faults");

@@ -1,6 +1,6 @@
 //! Level 3: the quantised copy of a column against its full vectors, row by row.
 
-use std::ops::Range;
+use std::{ops::Range, path::Path};
 
 use crate::format::{
     proxima::{
@@ -91,14 +91,17 @@ pub(super) fn check(ctx: &Context<'_>, segment: u32, full: Files<'_>, quantised:
 
 /// In place of every single row.
 fn tell_others(subject: &Subject<'_>, others: &[Subject<'_>], count: u64, of: u64) {
-    for (of_file, beside) in others.iter().map(|other| (other, subject.path)).chain([(subject, subject.path)]) {
-        let beside = if of_file.path == beside { others.first().map_or(beside, |other| other.path) } else { beside };
+    let tell = |of_file: &Subject<'_>, beside: &Path| {
         let detail = format!(
             "{count} of {of} rows are of other vectors than those in {}: one of the two files is another column's, of an earlier state or of another \
              collection, or a parameter of it is damaged, and nothing tells which",
             beside.display()
         );
         of_file.error("vectors.other-file", 0, Harm::Perhaps, detail);
+    };
+    others.iter().for_each(|other| tell(other, subject.path));
+    if let Some(other) = others.first() {
+        tell(subject, other.path);
     }
 }
 
