@@ -26,6 +26,8 @@ const BUDGET: u64 = 1 << 30;
 const DIGEST_COST: u64 = 32;
 /// Longest key that a guessed first entry may have.
 const LONGEST_KEY: u64 = 64 << 10;
+/// Bytes that are read at once where every offset is looked at.
+const WINDOW: u64 = 4 * LONGEST_KEY;
 
 /// Blocks that were found.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -43,7 +45,7 @@ pub(super) fn without_footer<S: Source + ?Sized>(source: &S) -> Option<(BlockFor
         // Without context checksums all format versions from 2 on look alike in a data block.
         let format = BlockFormat { format_version: 5, checksum, base_context: 0, dictionary: None };
         let mut budget = BUDGET;
-        find_end(source, 0, source.size(), LONGEST, &format, &mut budget)?;
+        find_end(source, 0, source.size(), Sought::First, &format, &mut budget)?;
         let found = data_blocks(source, &format, source.size(), Comparator::Bytewise);
         (!found.blocks.is_empty()).then_some((format, found))
     })
@@ -59,15 +61,39 @@ pub(super) fn data_blocks<S: Source + ?Sized>(
     if format.checksum == ChecksumType::None {
         return Salvaged::default();
     }
-    let found = Search { source, format, end, comparator, budget: BUDGET, compressed: false }.run();
-    if found.blocks.is_empty() {
-        return Search { source, format, end, comparator, budget: BUDGET, compressed: true }.run();
+    let search = |compressed| {
+        let window = Window { source, start: 0, bytes: Vec::new() };
+        Search { source, window, format, end, comparator, budget: BUDGET, compressed }.run()
+    };
+    let found = search(false);
+    if found.blocks.is_empty() { search(true) } else { found }
+}
+
+/// A part of a file, for those who go through it in small steps.
+struct Window<'a, S: ?Sized> {
+    source: &'a S,
+    start: u64,
+    bytes: Vec<u8>,
+}
+
+impl<S: Source + ?Sized> Window<'_, S> {
+    /// Up to `length` bytes from `position`, fewer where the file ends.
+    fn get(&mut self, position: u64, length: u64) -> Option<&[u8]> {
+        let size = self.source.size();
+        let end = position.saturating_add(length).min(size);
+        if position < self.start || end > self.start.saturating_add(self.bytes.len() as u64) {
+            let length = size.checked_sub(position)?.min(WINDOW.max(length));
+            self.bytes = read_vec(self.source, position, length, "sst.block-truncated").ok()?;
+            self.start = position;
+        }
+        let at = |offset: u64| usize::try_from(offset.checked_sub(self.start)?).ok();
+        self.bytes.get(at(position)?..at(end)?)
     }
-    found
 }
 
 struct Search<'a, S: ?Sized> {
     source: &'a S,
+    window: Window<'a, S>,
     format: &'a BlockFormat,
     end: u64,
     comparator: Comparator,
@@ -104,9 +130,9 @@ impl<S: Source + ?Sized> Search<'_, S> {
         if guess && !self.compressed && !self.looks_like_a_beginning(position) {
             return None;
         }
-        let longest = if guess { LONGEST_GUESS } else { LONGEST };
+        let sought = if guess { Sought::Guessed } else { Sought::Next };
         let mut left = self.budget;
-        let found = find_end(self.source, position, self.end, longest, self.format, &mut left);
+        let found = find_end(self.source, position, self.end, sought, self.format, &mut left);
         if found.is_none() {
             self.budget = left;
         }
@@ -114,27 +140,27 @@ impl<S: Source + ?Sized> Search<'_, S> {
     }
 
     /// Whether an entry that shares nothing and has an internal key of a known type stands at `position`.
-    fn looks_like_a_beginning(&self, position: u64) -> bool {
+    fn looks_like_a_beginning(&mut self, position: u64) -> bool {
+        self.first_key_is_internal(position).unwrap_or(false)
+    }
+
+    fn first_key_is_internal(&mut self, position: u64) -> Option<bool> {
         let length = self.end.saturating_sub(position).min(LONGEST_KEY);
-        let head = |length: u64| read_vec(self.source, position, length, "sst.block-truncated").ok();
-        let first_key = |bytes: &[u8]| {
-            let mut cursor = Cursor::new(bytes, 0, "sst.entry-truncated");
-            let shared = cursor.varint32().ok()?;
-            let unshared = u64::from(cursor.varint32().ok()?);
-            cursor.varint32().ok()?;
-            Some((shared, cursor.offset(), unshared))
-        };
-        let Some((0, start, unshared)) = head(length.min(16)).and_then(|bytes| first_key(&bytes)) else {
-            return false;
-        };
-        let trailer = start.saturating_add(unshared).saturating_sub(8);
-        if unshared < 8 || trailer.saturating_add(8) > length {
-            return false;
+        let head = self.window.get(position, length.min(16))?;
+        // Nothing is shared, and what is not has eight bytes at least. Most offsets are told by that, and there are many.
+        if !matches!(head, [0, unshared, ..] if *unshared >= 8) {
+            return Some(false);
         }
-        read_vec(self.source, position.saturating_add(trailer), 8, "sst.block-truncated")
-            .ok()
-            .and_then(|bytes| split_internal_key(&bytes).map(|(_, _, kind)| kind.is_known()))
-            .unwrap_or(false)
+        let mut cursor = Cursor::new(head, 0, "sst.entry-truncated");
+        let shared = cursor.varint32().ok()?;
+        let unshared = u64::from(cursor.varint32().ok()?);
+        cursor.varint32().ok()?;
+        let trailer = cursor.offset().checked_add(unshared)?.checked_sub(8)?;
+        if shared != 0 || unshared < 8 || trailer.checked_add(8)? > length {
+            return Some(false);
+        }
+        let bytes = self.window.get(position.checked_add(trailer)?, 8)?;
+        Some(split_internal_key(bytes).is_some_and(|(_, _, kind)| kind.is_known()))
     }
 }
 
@@ -161,18 +187,29 @@ fn as_data_block<S: Source + ?Sized>(
     Some((IndexEntry { key: last.key, handle, first_key: None }, block.compression))
 }
 
-/// The block that begins at `start`, if bytes that check out end it before `end` and within `longest` bytes.
+/// The block whose end is searched for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Sought {
+    /// The first of a table, which holds entries.
+    First,
+    /// The one behind a block, of whatever kind.
+    Next,
+    /// One of entries that may begin here.
+    Guessed,
+}
+
+/// The block that begins at `start`, if bytes that check out end it before `end` and within the longest that is looked at.
 fn find_end<S: Source + ?Sized>(
     source: &S,
     start: u64,
     end: u64,
-    longest: u64,
+    sought: Sought,
     format: &BlockFormat,
     budget: &mut u64,
 ) -> Option<BlockHandle> {
     // Without an incremental form each possible end costs a pass over all bytes before it.
     let incremental = matches!(format.checksum, ChecksumType::Crc32c | ChecksumType::Xxh3);
-    let longest = if incremental { longest } else { longest.min(LONGEST_GUESS) };
+    let longest = if incremental && sought != Sought::Guessed { LONGEST } else { LONGEST_GUESS };
     let limit = end.min(source.size()).saturating_sub(start).min(longest.saturating_add(TRAILER_SIZE));
     let modifier = context_modifier(format.base_context, start);
     let mut hash = Running::new(format.checksum);
@@ -187,8 +224,8 @@ fn find_end<S: Source + ?Sized>(
             let (kind, stored) = trailer.split_first()?;
             let plausible = match Compression::from_byte(*kind) {
                 Compression::Other(_) => false,
-                // Zeros are everywhere: where the beginning is a guess already, the end must look like one.
-                Compression::None if longest <= LONGEST_GUESS => ends_like_a_block(bytes.get(..at)?),
+                // Zeros are everywhere: where only entries are wanted, or a try costs much, the end must look like that of entries.
+                Compression::None if sought != Sought::Next || !incremental => ends_like_a_block(bytes.get(..at)?),
                 _ => at >= 4,
             };
             if !plausible {

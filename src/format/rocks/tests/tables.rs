@@ -1,11 +1,14 @@
 //! Tables of every format version, checksum and compression.
 
+use std::sync::atomic::{AtomicU64, Ordering};
+
 use super::{TABLES, table, table_rows};
 use crate::format::Kind;
 use crate::format::rocks::block::{Block, BlockFormat, BlockHandle, ChecksumType};
 use crate::format::rocks::entries::IndexLayout;
 use crate::format::rocks::footer::Footer;
 use crate::format::rocks::{Table, TableHints, ValueType};
+use crate::format::source::{Source, SourceError};
 
 #[test]
 fn every_format_is_read_whole() {
@@ -105,6 +108,39 @@ fn without_a_footer_blocks_are_found_by_their_checksums() {
         let found: Vec<_> = table.index().iter().map(|entry| entry.handle).collect();
         assert_eq!(found, whole.index().iter().map(|entry| entry.handle).collect::<Vec<_>>(), "{name}");
     }
+}
+
+/// Counts how often it is read.
+struct Counted(Vec<u8>, AtomicU64);
+
+impl Source for Counted {
+    fn size(&self) -> u64 {
+        self.0.size()
+    }
+
+    fn read_exact_at(&self, offset: u64, buf: &mut [u8]) -> Result<(), SourceError> {
+        self.1.fetch_add(1, Ordering::Relaxed);
+        self.0.read_exact_at(offset, buf)
+    }
+}
+
+/// Tables have gigabytes: a call to the system for each byte that was lost would take hours.
+#[test]
+fn what_was_lost_is_searched_without_reading_byte_by_byte() {
+    const LOST: u64 = 3 << 20;
+    let bytes = table("fv5_xxh3_none");
+    let whole = Table::open(bytes.clone(), &TableHints::default()).unwrap();
+    let handles: Vec<_> = whole.index().iter().map(|entry| entry.handle).collect();
+    let hole = handles[0].end().unwrap();
+    let mut cut = bytes[..bytes.len() - 30].to_vec();
+    cut.splice(hole as usize..hole as usize, vec![0; LOST as usize]);
+    let source = Counted(cut, AtomicU64::new(0));
+    let table = Table::open(source, &TableHints::default()).unwrap();
+    let found: Vec<_> = table.index().iter().map(|entry| entry.handle).collect();
+    let moved = handles.iter().skip(1).map(|handle| BlockHandle { offset: handle.offset + LOST, ..*handle });
+    assert_eq!(found, [handles[0]].into_iter().chain(moved).collect::<Vec<_>>());
+    let reads = table.source().1.load(Ordering::Relaxed);
+    assert!(reads < LOST / 1000, "{reads} reads");
 }
 
 #[test]
