@@ -37,6 +37,7 @@ const MOST_PER_FILE: usize = 100;
 
 /// Stands for the faults of one file that are not kept.
 const MORE: &str = "file.more-faults";
+const MORE_DETAIL: &str = "and more faults of the same file";
 
 /// Code, path and offset: where the same fact shows to everyone who runs into it.
 type Place = (String, Option<String>, Option<u64>);
@@ -51,9 +52,18 @@ struct Collected {
     list: Vec<Finding>,
     /// Positions in `list` of the findings of one place.
     places: HashMap<Place, Vec<usize>>,
-    per_file: HashMap<Option<String>, usize>,
+    per_file: HashMap<Option<String>, OfFile>,
     /// Position in `list` of the finding that stands for all rows of a file with the same fault, and how many those are.
     rows: HashMap<(String, Option<String>), (usize, u64)>,
+}
+
+/// The findings of one file.
+#[derive(Debug, Default)]
+struct OfFile {
+    /// How many are kept apart.
+    kept: usize,
+    /// Position in the list of the one that stands for all others.
+    more: Option<usize>,
 }
 
 /// Findings that were put together already.
@@ -64,8 +74,10 @@ impl From<Vec<Finding>> for Findings {
             let place = (finding.code.clone(), finding.path.clone(), finding.offset);
             collected.places.entry(place).or_default().push(position);
             let of_file = collected.per_file.entry(finding.path.clone()).or_default();
-            let kept = (*of_file + 1).min(MOST_PER_FILE);
-            *of_file = if finding.code == MORE { MOST_PER_FILE + 1 } else { kept.max(*of_file) };
+            match finding.code == MORE {
+                true => of_file.more = Some(position),
+                false => of_file.kept += 1,
+            }
         }
         Self(Arc::new(Mutex::new(Collected { list, ..collected })))
     }
@@ -86,17 +98,21 @@ impl Findings {
             }
         }
         let of_file = per_file.entry(finding.path.clone()).or_default();
-        *of_file += 1;
-        match *of_file {
-            count if count <= MOST_PER_FILE => {
-                places.entry(place).or_default().push(list.len());
-                list.push(finding);
+        if of_file.more.is_none() && of_file.kept < MOST_PER_FILE {
+            of_file.kept += 1;
+            places.entry(place).or_default().push(list.len());
+            list.push(finding);
+            return;
+        }
+        // It is as grave as the gravest that it stands for.
+        let more = Finding { severity: finding.severity, path: finding.path, ..Finding::error(MORE, MORE_DETAIL) };
+        let more = more.loses(finding.loss, None);
+        match of_file.more.and_then(|position| list.get_mut(position)) {
+            Some(known) => merge(known, more),
+            None => {
+                of_file.more = Some(list.len());
+                list.push(more);
             }
-            count if count == MOST_PER_FILE + 1 => {
-                let more = Finding::error(MORE, "and more faults of the same file");
-                list.push(Finding { path: finding.path, ..more }.loses(finding.loss, None));
-            }
-            _ => {}
         }
     }
 
@@ -172,6 +188,7 @@ pub fn in_directory(dir: &Path, file: &str) -> PathBuf {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::report::Severity;
 
     #[test]
     fn rows_with_the_same_fault_are_counted() {
@@ -226,5 +243,24 @@ mod tests {
         let list = findings.list();
         assert_eq!(list.len(), MOST_PER_FILE + 2);
         assert_eq!(list[MOST_PER_FILE].code, "file.more-faults");
+    }
+
+    #[test]
+    fn what_stands_for_more_faults_is_as_grave_as_the_gravest_of_them() {
+        let fault = |offset| Finding::warning("a.b", "x").at(Path::new("x")).offset(offset);
+        let findings = Findings::default();
+        findings.extend((0..=MOST_PER_FILE as u64).map(fault));
+        let more = |findings: &Findings| {
+            let more = findings.list().into_iter().filter(|finding| finding.code == "file.more-faults");
+            more.map(|finding| (finding.severity, finding.loss)).collect::<Vec<_>>()
+        };
+        assert_eq!(more(&findings), [(Severity::Warning, Loss::None)]);
+        findings.add(Finding { severity: Severity::Error, ..fault(998) }.loses(Loss::Certain, Some(7)));
+        findings.add(fault(999));
+        assert_eq!(more(&findings), [(Severity::Error, Loss::Certain)]);
+        // The same once the findings were put together and others come.
+        let again = Findings::from(findings.list());
+        again.add(fault(1000));
+        assert_eq!((again.list().len(), more(&again)), (MOST_PER_FILE + 1, vec![(Severity::Error, Loss::Certain)]));
     }
 }

@@ -43,14 +43,13 @@ fn read_error(error: &std::io::Error) -> FormatError {
     FormatError { code: super::io_code(error), kind: Kind::Io, offset: 0, detail: super::error::io_detail(error) }
 }
 
-/// A fault in a RocksDB directory as a finding about its file.
+/// A fault in a RocksDB directory as a finding about its file. Nothing is lost by it: what id map and indexes hold is made again from the rows.
 pub fn fault_finding(dir: &Path, fault: &Fault) -> Finding {
     let mut finding = from_format(&in_directory(dir, &fault.file), &fault.error);
     if OF_A_CRASH.contains(&fault.error.code) {
         finding.severity = Severity::Warning;
     }
-    let loss = if fault.keys.is_some() { Loss::Possible } else { Loss::None };
-    finding.loses(loss, None)
+    finding
 }
 
 /// What the id map says of a primary key.
@@ -138,11 +137,11 @@ impl IdMap {
             Entry::Value(value) => value.as_slice(),
             Entry::Merge { .. } => {
                 let detail = "a merge record, which the id map never holds";
-                return Err(Finding::error("idmap.merge-record", detail).at(&self.path).loses(Loss::Possible, Some(1)));
+                return Err(Finding::error("idmap.merge-record", detail).at(&self.path).loses(Loss::None, Some(1)));
             }
         };
         idmap::decode_value(value, 0).map_err(|error| {
-            let mut finding = from_format(&self.path, &error).loses(Loss::Possible, Some(1));
+            let mut finding = from_format(&self.path, &error).loses(Loss::None, Some(1));
             finding.offset = None;
             finding
         })

@@ -299,7 +299,7 @@ fn vectors(view: &View, path: &Path, findings: &Findings) -> Content {
 
 fn database(view: &View, path: &Path, findings: &Findings) -> Content {
     let db = Db::open(&DatabaseDir { view, path }).map_err(|error| from_format(path, &error))?;
-    findings.extend(db.faults().iter().map(|fault| fault_finding(path, fault).loses(Loss::None, None)));
+    findings.extend(db.faults().iter().map(|fault| fault_finding(path, fault)));
     let families: Map<String, Json> = db
         .column_families()
         .iter()

@@ -127,6 +127,7 @@ impl<'a> Documents<'a> {
         let snapshot = Deleted::load(view, manifest);
         findings.extend(snapshot.findings.iter().cloned());
         let id_map = IdMap::load(view, manifest);
+        findings.extend(id_map.findings.iter().cloned());
         let snapshot = snapshot.ids();
         let overlay = if selection.without_wal {
             Overlay::default()
@@ -178,13 +179,9 @@ impl<'a> Documents<'a> {
         rows.saturating_add(self.overlay.len())
     }
 
-    /// What has come up so far. Damage in the id map costs no document here: it is told, but as something that can be rebuilt.
+    /// What has come up so far.
     pub fn findings(&self) -> Vec<Finding> {
-        let mut all = self.findings.list();
-        let rebuildable =
-            self.id_map.findings.iter().cloned().map(|finding| finding.loses(crate::report::Loss::None, None));
-        all.extend(rebuildable.filter(|finding| !self.findings.list().contains(finding)));
-        all
+        self.findings.list()
     }
 
     /// Rows whose very existence is only known by count: the batch that holds them cannot be read.

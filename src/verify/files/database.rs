@@ -14,12 +14,12 @@ use crate::{
         findings::{from_format, in_directory},
         idmap::{DatabaseDir, fault_finding},
     },
-    report::{Finding, Loss},
+    report::Finding,
 };
 
 use super::super::{
     context::{Context, Level},
-    jobs::{Job, Work, of_job},
+    jobs::{Job, of_job},
 };
 
 /// Bytes of a table that one thread takes.
@@ -80,7 +80,6 @@ fn table(context: &Context<'_>, tree: &Tree, job: &Job, live: &LiveTable) {
 
 /// What indexes and the id map hold can be made again from the rows: nothing is lost with them, but zvec answers wrongly.
 fn add(context: &Context<'_>, job: &Job, finding: Finding) {
-    let finding = if job.work == Work::Index { finding.loses(Loss::None, None) } else { finding };
     context.findings.add(of_job(job, finding));
 }
 

@@ -124,7 +124,7 @@ impl Column<'_, '_> {
                 Err(fault) => {
                     *complete = false;
                     let finding = fault_finding(self.path, &fault).segment(self.layout.segment.id());
-                    self.ctx.findings.add(finding.loses(Loss::None, None));
+                    self.ctx.findings.add(finding);
                 }
             }
         }

@@ -111,7 +111,7 @@ pub fn open(ctx: &Context<'_>, segment: SegmentRef<'_>, kind: BlockType) -> Opti
             Ok(db) => {
                 for fault in db.faults() {
                     let finding = fault_finding(&path, fault).segment(segment.id());
-                    ctx.findings.add(finding.loses(Loss::None, None));
+                    ctx.findings.add(finding);
                 }
                 indexes.push(Index { path, db });
             }
@@ -518,7 +518,7 @@ pub fn postings(
             Err(fault) => {
                 complete = false;
                 let finding = fault_finding(path, &fault).segment(layout.segment.id());
-                ctx.findings.add(finding.loses(Loss::None, None));
+                ctx.findings.add(finding);
             }
         }
     }
