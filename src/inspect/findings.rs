@@ -8,7 +8,7 @@ use std::{
 
 use crate::{
     format::{FormatError, Kind},
-    report::{Finding, Loss},
+    report::{Finding, Loss, MORE_FAULTS},
 };
 
 /// A format error as a finding about `path`; the caller says what is lost by it.
@@ -35,8 +35,6 @@ pub fn losing(path: &Path, error: &FormatError, loss: Loss, documents: Option<u6
 /// How many findings about one file are kept apart; more of them add nothing for a reader.
 const MOST_PER_FILE: usize = 100;
 
-/// Stands for the faults of one file that are not kept.
-const MORE: &str = "file.more-faults";
 const MORE_DETAIL: &str = "and more faults of the same file";
 
 /// Code, path and offset: where the same fact shows to everyone who runs into it.
@@ -74,7 +72,7 @@ impl From<Vec<Finding>> for Findings {
             let place = (finding.code.clone(), finding.path.clone(), finding.offset);
             collected.places.entry(place).or_default().push(position);
             let of_file = collected.per_file.entry(finding.path.clone()).or_default();
-            match finding.code == MORE {
+            match finding.code == MORE_FAULTS {
                 true => of_file.more = Some(position),
                 false => of_file.kept += 1,
             }
@@ -105,7 +103,8 @@ impl Findings {
             return;
         }
         // It is as grave as the gravest that it stands for.
-        let more = Finding { severity: finding.severity, path: finding.path, ..Finding::error(MORE, MORE_DETAIL) };
+        let more =
+            Finding { severity: finding.severity, path: finding.path, ..Finding::error(MORE_FAULTS, MORE_DETAIL) };
         let more = more.loses(finding.loss, None);
         match of_file.more.and_then(|position| list.get_mut(position)) {
             Some(known) => merge(known, more),

@@ -32,6 +32,9 @@ pub enum Loss {
     Certain,
 }
 
+/// The code of a finding that stands for the faults of one file that are not kept apart.
+pub const MORE_FAULTS: &str = "file.more-faults";
+
 /// One finding. Codes are stable.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 pub struct Finding {

@@ -25,7 +25,7 @@ pub mod wal;
 
 pub use envelope::{Envelope, ErrorReport, schema_id};
 pub use exit::Exit;
-pub use finding::{Finding, Loss, Severity};
+pub use finding::{Finding, Loss, MORE_FAULTS, Severity};
 pub use firsts::Firsts;
 
 /// A path as JSON and tables show it: UTF-8, anything else replaced, with `/` between its parts.

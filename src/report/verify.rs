@@ -103,9 +103,11 @@ impl VerifiedCollection {
     }
 }
 
-type Order<'a> = (std::cmp::Reverse<(Severity, super::Loss)>, &'a str, Option<&'a str>, Option<u64>, &'a str);
+type Order<'a> = (std::cmp::Reverse<(Severity, super::Loss)>, bool, &'a str, Option<&'a str>, Option<u64>, &'a str);
 
 fn order(finding: &Finding) -> Order<'_> {
     let gravity = std::cmp::Reverse((finding.severity, finding.loss));
-    (gravity, &finding.code, finding.path.as_deref(), finding.offset, &finding.detail)
+    // Last of all that are as grave: what stands for those that are not named.
+    let more = finding.code == super::finding::MORE_FAULTS;
+    (gravity, more, &finding.code, finding.path.as_deref(), finding.offset, &finding.detail)
 }
