@@ -143,7 +143,7 @@ fn look(fs: &Arc<dyn Vfs>, root: &Path, request: &Request, hooks: &mut Hooks<'_>
         // The segment that is to be made is not missing.
         let made = base.makes.map(names::segment_dir);
         let of_it = |finding: &Finding| {
-            made.as_ref().is_some_and(|dir| finding.path.as_ref().is_some_and(|path| Path::new(path).starts_with(dir)))
+            made.as_ref().is_some_and(|dir| finding.is_about(dir))
                 || (base.makes.is_some() && finding.segment == base.makes)
         };
         findings.retain(|finding| !of_it(finding));

@@ -95,6 +95,11 @@ impl Finding {
         self
     }
 
+    /// Whether it is about `path`, or something in that directory.
+    pub fn is_about(&self, path: &Path) -> bool {
+        self.path.as_deref().is_some_and(|at| Path::new(at).starts_with(path))
+    }
+
     /// Sets the byte offset.
     #[must_use]
     pub fn offset(mut self, offset: u64) -> Self {

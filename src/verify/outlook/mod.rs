@@ -19,8 +19,6 @@ mod open;
 mod replay;
 mod unreachable;
 
-use std::path::Path;
-
 use crate::{
     inspect::{
         Findings, Tree, View,
@@ -62,8 +60,7 @@ pub fn outlook(view: &View, tree: &Tree, findings: &[Finding], more: &Findings) 
         return outlook;
     }
     let map = names::id_map_path(manifest.id_map_path_suffix);
-    let about_map = |finding: &Finding| finding.path.as_deref().is_some_and(|path| Path::new(path).starts_with(&map));
-    if wal::active(view, manifest).is_none() && !findings.iter().any(about_map) {
+    if wal::active(view, manifest).is_none() && !findings.iter().any(|finding| finding.is_about(&map)) {
         // Nothing is replayed, and every key is found: the map need not be opened, which takes long if it is large.
         return outlook;
     }

@@ -1,6 +1,6 @@
 //! Documents that zvec has and does not find by their key: a damaged block of the id map reads as "key absent".
 
-use std::{collections::BTreeSet, path::Path};
+use std::collections::BTreeSet;
 
 use roaring::RoaringTreemap;
 
@@ -21,9 +21,7 @@ pub fn keys(
     overlay: &Overlay,
     findings: &[Finding],
 ) -> Ids {
-    let at_map =
-        |finding: &Finding| finding.path.as_deref().is_some_and(|path| Path::new(path).starts_with(&id_map.path));
-    if !findings.iter().any(|finding| finding.severity == Severity::Error && at_map(finding)) {
+    if !findings.iter().any(|finding| finding.severity == Severity::Error && finding.is_about(&id_map.path)) {
         return Ids::default();
     }
     let ignored = Findings::default();
