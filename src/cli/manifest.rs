@@ -200,8 +200,9 @@ fn whole_manifest(session: &Session, path: &Path) -> Result<(String, Manifest), 
     let found = session.vfs().metadata(path).map_err(|error| InspectError::io(path, error))?;
     if found.file_type == FileType::Dir {
         let held = session.open(path)?;
-        let (file, manifest) = held.view.manifest()?;
-        return Ok((show_path(&path.join(&file.path)), manifest.clone()));
+        let (file, _) = held.view.manifest()?;
+        let loaded = manifests::load(held.view.vfs().as_ref(), held.view.root(), &file.path)?;
+        return Ok((show_path(&path.join(&file.path)), loaded.dump.manifest()));
     }
     let loaded = load_file(session, path)?;
     match manifests::judge(path, &loaded).0 {

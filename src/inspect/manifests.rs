@@ -33,7 +33,7 @@ pub struct ManifestFile {
     pub size: u64,
     /// Whether it can be used.
     pub state: ManifestState,
-    /// What it says, as far as it decodes.
+    /// What it says, as far as it decodes; counts that zvec got wrong by its own fault are [put right](manifest::recount).
     pub manifest: Option<Manifest>,
     /// What is wrong or odd in it, without [`Self::state`].
     pub findings: Vec<Finding>,
@@ -139,7 +139,9 @@ fn examine(vfs: &dyn Vfs, root: &Path, entry: &DirEntry, name: ManifestName) -> 
     let (state, findings) = judge(&path, &loaded);
     file.state = state;
     file.findings = findings;
-    file.manifest = Some(loaded.dump.manifest());
+    let mut manifest = loaded.dump.manifest();
+    manifest::recount(&mut manifest);
+    file.manifest = Some(manifest);
     file
 }
 
@@ -161,7 +163,16 @@ pub fn judge(path: &Path, loaded: &LoadedManifest) -> (ManifestState, Vec<Findin
         Some(error) => ManifestState::Newer(error),
         None => ManifestState::Valid,
     };
-    for violation in manifest::check(&loaded.dump.manifest()) {
+    let mut recounted = loaded.dump.manifest();
+    for found in manifest::recount(&mut recounted) {
+        let detail = format!(
+            "block {} of {:?} is said to have {} rows, the segment has {}: zvec counts the rows again for each column that was added, and \
+             reads {}",
+            found.block, found.column, found.stored, found.rows, found.rows
+        );
+        findings.push(Finding::info("manifest.rows-recounted", detail).at(path).segment(found.segment));
+    }
+    for violation in manifest::check(&recounted) {
         if matches!(violation.code, "manifest.empty" | "manifest.incomplete") {
             let error = FormatError::truncated(violation.code, loaded.size, violation.detail);
             if !matches!(state, ManifestState::Damaged(_)) {

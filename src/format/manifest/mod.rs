@@ -21,6 +21,7 @@
 //! A file of 0 bytes is a valid encoding of the empty message. zvec 0.8.0 obeys it: it deletes every segment.
 
 mod check;
+mod counts;
 mod diff;
 mod dump;
 mod name;
@@ -37,6 +38,7 @@ use prost::Message;
 use prost_reflect::{DescriptorPool, DynamicMessage, MessageDescriptor};
 
 pub use check::{RuleViolation, check};
+pub use counts::{Recounted, recount};
 pub use diff::{Change, diff};
 pub use dump::{Assessment, Dump, DumpRow, UnknownEnumValue, UnknownField};
 pub use name::{ManifestName, Style};

@@ -275,6 +275,21 @@ fn every_rule_is_checked() {
     swapped.persisted_segment_metas.insert(0, SegmentMeta { segment_id: 7, ..Default::default() });
     swapped.next_segment_id = 8;
     assert_eq!(codes(&swapped), ["manifest.segment-order"]);
+    let rows = |min_doc_id| BlockMeta {
+        block_type: BlockType::Scalar as i32,
+        columns: vec![DOC_ID_COLUMN.to_owned(), PK_COLUMN.to_owned()],
+        min_doc_id,
+        ..Default::default()
+    };
+    let last = |m: &Manifest| {
+        m.persisted_segment_metas[1].persisted_blocks.iter().find(|b| is_row_block(b)).unwrap().min_doc_id
+    };
+    let follows = last(&swapped);
+    swapped.persisted_segment_metas[0].persisted_blocks.push(rows(follows));
+    assert!(codes(&swapped).contains(&"manifest.segment-order"));
+    // zvec lists segments in the order of their documents, whatever their ids.
+    swapped.persisted_segment_metas[1].persisted_blocks.iter_mut().for_each(|block| block.min_doc_id += 1);
+    assert!(!codes(&swapped).contains(&"manifest.segment-order"));
 }
 
 #[test]
