@@ -12,7 +12,7 @@
 use std::path::PathBuf;
 
 use crate::{
-    format::manifest::Manifest,
+    format::manifest::{self, Manifest},
     inspect::names::{delete_snapshot_path, segment_dir},
 };
 
@@ -98,7 +98,7 @@ impl Collection {
         } else {
             self.segment.begin_block(&self.schema);
         }
-        manifest.persisted_segment_metas.sort_by_key(|segment| segment.segment_id);
+        manifest::sort_segments(&mut manifest);
         manifest.writing_segment_meta = Some(self.segment.writing_meta(&self.schema, self.next_doc_id));
         manifest.delete_snapshot_path_suffix = suffix;
         manifest.next_segment_id = self.next_segment_id;

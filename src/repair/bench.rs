@@ -20,7 +20,7 @@ use crate::{
     },
     format::{
         manifest::{
-            Manifest, ManifestName, Style,
+            self, Manifest, ManifestName, Style,
             proto::{BlockMeta, BlockType, SegmentMeta},
             row_count,
         },
@@ -59,6 +59,10 @@ pub struct Bench {
     /// Whether ids or keys of rows differ from what was in force, or documents were given up.
     rows_changed: bool,
     changed: bool,
+    /// Whether the id map is the one that the repair found: evidence of its own.
+    pub found_id_map: bool,
+    /// Whether rows have come in that the repair did not find named: they may be older versions, and nothing else is wrong.
+    pub adopted: bool,
     now: u64,
 }
 
@@ -80,6 +84,8 @@ impl Bench {
             given_up: RoaringTreemap::new(),
             rows_changed: false,
             changed: base.is_none(),
+            found_id_map: true,
+            adopted: false,
             now,
         }
     }
@@ -306,7 +312,7 @@ impl Bench {
             self.write_deleted(&ids)?;
             self.given_up.clear();
         }
-        self.manifest.persisted_segment_metas.sort_by_key(|segment| segment.segment_id);
+        manifest::sort_segments(&mut self.manifest);
         for segment in segments_of(&self.manifest) {
             let dir = self.root.join(segment_dir(segment.id()));
             if self.fs().metadata(&dir).is_ok_and(|found| found.file_type == FileType::Dir) {

@@ -346,6 +346,9 @@ fn take_steps(
     let fs: Arc<dyn VfsMut> = journal.clone();
     let view = View::open(fs.clone(), root)?;
     let mut bench = Bench::new(fs, &view, survey.base.name, survey.base.manifest, request.now);
+    bench.found_id_map = !report.done.iter().any(|done| done.fix == Fix::IdMap && done.ok);
+    let fixes = report.done.iter().map(|done| done.fix).chain(survey.plan.actions.iter().map(|action| action.fix));
+    bench.adopted = fixes.into_iter().any(|fix| matches!(fix, Fix::Manifest | Fix::Segments));
     let total = survey.plan.actions.len() as u64;
     let (before, after): (Vec<&Action>, Vec<&Action>) =
         survey.plan.actions.iter().partition(|action| !matches!(action.fix, Fix::Wal | Fix::Gc));

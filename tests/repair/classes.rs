@@ -287,8 +287,8 @@ fn a_whole_snapshot_is_not_overruled_by_an_id_map_that_lost_a_key() {
     let report = mend(&shared).unwrap();
     assert!(report.clean, "{:#?}", report.after);
     assert_eq!(documents(&shared), docs);
-    let deletes = report.done.iter().find(|done| done.fix == Fix::Deletes).unwrap();
-    assert!(deletes.doubtful.iter().any(|line| line.starts_with("1 documents are kept")), "{deletes:#?}");
+    let map = report.done.iter().find(|done| done.fix == Fix::IdMap).unwrap();
+    assert!(map.doubtful.iter().any(|line| line.starts_with("1 document(s) are kept")), "{map:#?}");
 }
 
 #[test]

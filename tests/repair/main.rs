@@ -5,6 +5,7 @@
 
 mod classes;
 mod collection;
+mod contradictions;
 mod killed;
 #[allow(dead_code)]
 #[path = "../engine/model.rs"]

@@ -9,7 +9,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use super::{
-    DOC_ID_COLUMN, Manifest, PK_COLUMN, is_row_block,
+    DOC_ID_COLUMN, Manifest, PK_COLUMN, first_doc_id,
     proto::{BlockMeta, BlockType, CollectionSchema, DataType, FieldSchema, SegmentMeta},
     row_count,
 };
@@ -103,14 +103,6 @@ fn is_sparse(field: &FieldSchema) -> bool {
     [DataType::SparseVectorFp16 as i32, DataType::SparseVectorFp32 as i32].contains(&field.data_type)
 }
 
-/// Whether the documents of one segment come before those of the other, by their first row blocks.
-fn is_before(one: &SegmentMeta, other: &SegmentMeta) -> bool {
-    let first = |segment: &SegmentMeta| {
-        segment.persisted_blocks.iter().find(|block| is_row_block(block)).map(|block| block.min_doc_id)
-    };
-    first(one).zip(first(other)).is_some_and(|(one, other)| one < other)
-}
-
 fn type_name(block_type: i32) -> String {
     BlockType::try_from(block_type).map_or_else(|_| block_type.to_string(), |known| known.as_str_name().to_owned())
 }
@@ -164,10 +156,8 @@ impl Checker {
             let id = segment.segment_id;
             if !ids.insert(id) {
                 self.add("manifest.duplicate-segment", Some(id), format!("segment {id} is persisted twice"));
-            } else if let Some(last) = last.filter(|last| last.segment_id > id && !is_before(last, segment)) {
-                let detail = format!("segment {id} follows segment {}, and its documents do not", last.segment_id);
-                self.add("manifest.segment-order", Some(id), detail);
             }
+            self.order(last, segment);
             last = Some(segment);
         }
         if let Some(segment) = &manifest.writing_segment_meta {
@@ -175,10 +165,26 @@ impl Checker {
             if !ids.insert(id) {
                 self.add("manifest.duplicate-segment", Some(id), format!("segment {id} is both persisted and writing"));
             }
+            if first_doc_id(segment).is_some() {
+                self.order(last, segment);
+            }
         }
         if let Some(highest) = ids.last().filter(|id| manifest.next_segment_id <= **id) {
             let detail = format!("next segment id {} is not above segment {highest}", manifest.next_segment_id);
             self.add("manifest.next-segment-id", None, detail);
+        }
+    }
+
+    /// Segments stand in the order of their documents: zvec finds a document by its id among them. Of a segment without rows its own id must tell.
+    fn order(&mut self, last: Option<&SegmentMeta>, segment: &SegmentMeta) {
+        let (Some(last), id) = (last, segment.segment_id) else { return };
+        let ascend = match (first_doc_id(last), first_doc_id(segment)) {
+            (Some(last), Some(first)) => last < first,
+            _ => last.segment_id < id,
+        };
+        if last.segment_id != id && !ascend {
+            let detail = format!("segment {id} follows segment {}, and its documents do not", last.segment_id);
+            self.add("manifest.segment-order", Some(id), detail);
         }
     }
 

@@ -105,5 +105,15 @@ pub fn row_count(segment: &proto::SegmentMeta) -> u64 {
     counts.fold(0, |sum, block| sum.saturating_add(u64::from(block.doc_count)))
 }
 
+/// The lowest document id of a segment with rows; in its row blocks ids ascend.
+pub fn first_doc_id(segment: &proto::SegmentMeta) -> Option<u64> {
+    segment.persisted_blocks.iter().find(|block| is_row_block(block)).map(|block| block.min_doc_id)
+}
+
+/// Puts the persisted segments into the order of their documents, in which zvec lists them whatever their ids.
+pub fn sort_segments(manifest: &mut Manifest) {
+    manifest.persisted_segment_metas.sort_by_key(|segment| (first_doc_id(segment), segment.segment_id));
+}
+
 #[cfg(test)]
 pub(in crate::format) mod tests;

@@ -6,24 +6,18 @@ use roaring::RoaringTreemap;
 
 use crate::{
     engine::EngineError,
-    inspect::{
-        Findings, View,
-        deleted::Deleted,
-        documents::each_live_key,
-        first_id,
-        idmap::{IdMap, Mapped},
-    },
+    inspect::{Findings, View, deleted::Deleted, documents::each_live_key, first_id, idmap::IdMap},
     report::{
-        Severity,
+        Firsts,
         repair::{Action, DoneAction},
     },
 };
 
-use super::{super::bench::Bench, done};
+use super::{super::bench::Bench, NAMED, done, old_map};
 
 /// Makes the snapshot anew. A row is deleted if the old snapshot says so, as far as it can be trusted; if another row with its key has a higher id; or,
 /// where the old snapshot is damaged, if a sound id map has no document, or another one, under its key. A snapshot that is whole is not overruled
-/// by the id map: that may be the one that has lost something.
+/// by the id map, which may be the one that has lost something: the step that makes that anew names what they do not agree on.
 ///
 /// What cannot be known: a document that was deleted by filter keeps its key in the id map, so without a readable snapshot it comes back. Such
 /// documents are counted in the report where the snapshot was unreadable.
@@ -38,7 +32,7 @@ pub fn rebuild(bench: &mut Bench, action: &Action) -> Result<DoneAction, EngineE
     let kept = ids.len();
     let superseded = superseded(&view, &ids, end);
     ids |= &superseded;
-    let by_map = unmapped(&view, &ids);
+    let by_map = old_map::unmapped(&view, &ids);
     let mapped = by_map.as_ref().map_or(0, RoaringTreemap::len);
     if let Some(by_map) = by_map.as_ref().filter(|_| !whole) {
         ids |= by_map;
@@ -51,9 +45,10 @@ pub fn rebuild(bench: &mut Bench, action: &Action) -> Result<DoneAction, EngineE
         superseded.len()
     );
     let mut report = done(action, detail);
-    if whole && mapped > 0 {
+    if whole && !superseded.is_empty() && !bench.adopted {
         report.doubtful.push(format!(
-            "{mapped} documents are kept whose keys the id map does not have: if the snapshot was an older one, they were deleted"
+            "the snapshot lacks {} replaced rows: it is an older one, and documents that were deleted by filter since may have come back",
+            superseded.len()
         ));
     }
     if !whole {
@@ -68,6 +63,14 @@ pub fn rebuild(bench: &mut Bench, action: &Action) -> Result<DoneAction, EngineE
             report
                 .doubtful
                 .push(format!("{mapped} rows are taken for deleted because the id map does not have their keys"));
+        }
+        let marked = perhaps_live(&view, &old.ids());
+        if marked.count > 0 {
+            report.doubtful.push(format!(
+                "{} document(s) stay deleted, as the damaged snapshot says, and have keys in the id map: they were deleted by filter, or \
+                 are victims of the damage: {marked}",
+                marked.count
+            ));
         }
     }
     Ok(report)
@@ -91,24 +94,15 @@ fn superseded(view: &View, deleted: &RoaringTreemap, end: u64) -> RoaringTreemap
     older
 }
 
-/// Rows that a sound id map knows nothing of; `None` if it is not sound, or ahead of the manifest.
-fn unmapped(view: &View, deleted: &RoaringTreemap) -> Option<RoaringTreemap> {
-    let (_, manifest) = view.manifest().ok()?;
-    let map = IdMap::load(view, manifest);
-    if !map.findings.is_empty() {
-        return None;
+/// Documents that the snapshot marks and the id map leads to. Deletion by filter leaves such keys, too.
+fn perhaps_live(view: &View, marked: &RoaringTreemap) -> Firsts<NAMED> {
+    let mut found = Firsts::default();
+    let Ok((_, manifest)) = view.manifest() else { return found };
+    let ignored = Findings::default();
+    for (key, id, _) in IdMap::load(view, manifest).entries(&ignored) {
+        if marked.contains(id) {
+            found.add(|| String::from_utf8_lossy(&key).into_owned());
+        }
     }
-    let findings = Findings::default();
-    let end = first_id(manifest);
-    let mut gone = RoaringTreemap::new();
-    let mut live = 0u64;
-    each_live_key(view, manifest, deleted, &findings, &mut |key, id| match map.get(&key, &findings) {
-        Mapped::To(known) if known == id => live += 1,
-        // The log that is still to be replayed has put it there, and will delete this row.
-        Mapped::To(known) if known >= end => live += 1,
-        Mapped::To(_) | Mapped::Absent => drop(gone.insert(id)),
-        Mapped::Unknown(_) => {}
-    });
-    let damaged = findings.list().iter().any(|finding| finding.severity == Severity::Error);
-    (!damaged && live > 0).then_some(gone)
+    found
 }

@@ -6,6 +6,7 @@ pub mod gc;
 pub mod id_map;
 pub mod index;
 pub mod manifest;
+mod old_map;
 pub mod segments;
 pub mod vectors;
 pub mod wal;

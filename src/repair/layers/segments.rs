@@ -229,7 +229,7 @@ fn adopt(
         report.detail = format!("adopted as the writing segment, with its log and {live} documents in its blocks");
     } else {
         bench.manifest.persisted_segment_metas.push(meta);
-        bench.manifest.persisted_segment_metas.sort_by_key(|segment| segment.segment_id);
+        manifest::sort_segments(&mut bench.manifest);
         if let Some(block) =
             bench.manifest.writing_segment_meta.as_mut().and_then(|meta| meta.writing_forward_block.as_mut())
         {

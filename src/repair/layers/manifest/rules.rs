@@ -314,11 +314,13 @@ fn contradicted(found: &Found, meta: &SegmentMeta) -> bool {
             && spare(BlockType::VectorIndexQuantize, &mut vectors(true)))
 }
 
-/// Segments ascend, and the next one's number is above all.
+/// Segments stand in the order of their documents, and the next one's number is above all.
 fn order(new: &mut Manifest, on_disk: &[u32], notes: &mut Vec<String>) {
-    if !new.persisted_segment_metas.is_sorted_by_key(|meta| meta.segment_id) {
-        new.persisted_segment_metas.sort_by_key(|meta| meta.segment_id);
-        notes.push("segments in their order".to_owned());
+    let ids = |new: &Manifest| new.persisted_segment_metas.iter().map(|meta| meta.segment_id).collect::<Vec<_>>();
+    let before = ids(new);
+    manifest::sort_segments(new);
+    if ids(new) != before {
+        notes.push("segments in the order of their documents".to_owned());
     }
     let highest = segments_of(new).iter().map(|segment| segment.id()).max();
     if highest.is_some_and(|highest| new.next_segment_id <= highest) {
