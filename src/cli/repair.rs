@@ -10,7 +10,7 @@ use clap::{Args, ValueHint};
 use crate::{
     engine::EngineError,
     format::schema_file::SchemaFile,
-    repair::{Hooks, Request, Step, repair, survey, take_back},
+    repair::{Hooks, Request, Step, repair, review, survey, take_back},
     report::{
         Exit,
         repair::{DoneAction, Fix, Plan, RepairReport},
@@ -36,7 +36,7 @@ pub struct RepairArgs {
     /// Keep the plan in a file
     #[arg(long, value_hint = ValueHint::FilePath, value_name = "FILE", conflicts_with_all = ["yes", "apply", "undo"])]
     plan: Option<PathBuf>,
-    /// Carry out the plan in a file, if the collection has not changed since it was made
+    /// Take the plan in a file, if the collection has not changed since it was made: show it, with --yes carry it out
     #[arg(long, value_hint = ValueHint::FilePath, value_name = "FILE", conflicts_with_all = ["fix", "undo"])]
     apply: Option<PathBuf>,
     /// Take the latest repair back, bit for bit
@@ -75,12 +75,17 @@ pub fn run(session: &mut Session, args: &RepairArgs) -> Result<Exit, Failure> {
     let result = if args.undo {
         let undone = take_back(&session.vfs_mut(), path, args.quarantine.clone(), session.lock_timeout());
         undone.map(|undone| RepairReport { undone: Some(undone), ..RepairReport::default() })
-    } else if args.yes || args.apply.is_some() {
-        let plan = args.apply.as_deref().map(|file| read_plan(session, file)).transpose()?;
-        repair(&session.vfs_mut(), path, &request, plan, &mut hooks)
     } else {
-        let held = session.open(path)?;
-        survey(session.vfs(), held.view.root(), &request, &mut hooks)
+        let plan = args.apply.as_deref().map(|file| read_plan(session, file)).transpose()?;
+        if args.yes {
+            repair(&session.vfs_mut(), path, &request, plan, &mut hooks)
+        } else {
+            let held = session.open(path)?;
+            match plan {
+                Some(plan) => review(session.vfs(), held.view.root(), &request, plan, &mut hooks),
+                None => survey(session.vfs(), held.view.root(), &request, &mut hooks),
+            }
+        }
     };
     drop(progress);
     let report = match result {
@@ -92,7 +97,7 @@ pub fn run(session: &mut Session, args: &RepairArgs) -> Result<Exit, Failure> {
         json.push(b'\n');
         seal::write(file, &json)?;
     }
-    let exit = exit(&report, args.yes || args.apply.is_some());
+    let exit = exit(&report, args.yes);
     session.out.report("repair", Some(show_path(path)), exit, &report)?;
     Ok(exit)
 }

@@ -1,7 +1,7 @@
 //! A repair from its findings to its report.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     io,
     path::{Path, PathBuf},
     sync::Arc,
@@ -89,14 +89,68 @@ pub fn survey(
     request: &Request,
     hooks: &mut Hooks<'_>,
 ) -> Result<RepairReport, EngineError> {
-    let survey = look(fs, root, request, hooks)?;
-    Ok(RepairReport {
+    let mut survey = look(fs, root, request, hooks)?;
+    survey.plan.fingerprint = state(fs.as_ref(), root, hooks)?;
+    Ok(report_of(survey))
+}
+
+/// Whether a plan can be carried out: what it would do, if the collection has not changed since it was made. Nothing is changed.
+///
+/// # Errors
+/// The collection has changed since, or the plan has a step that nothing calls for.
+pub fn review(
+    fs: &Arc<dyn Vfs>,
+    root: &Path,
+    request: &Request,
+    plan: Plan,
+    hooks: &mut Hooks<'_>,
+) -> Result<RepairReport, EngineError> {
+    let request = Request { only: plan.only.clone(), ..request.clone() };
+    let mut survey = look(fs, root, &request, hooks)?;
+    survey.plan.fingerprint = state(fs.as_ref(), root, hooks)?;
+    adopt(&mut survey, plan)?;
+    Ok(report_of(survey))
+}
+
+fn report_of(survey: Survey) -> RepairReport {
+    RepairReport {
         clean: is_clean(&survey.findings),
         findings: survey.findings,
         plan: survey.plan,
         documents_before: survey.documents,
         ..RepairReport::default()
-    })
+    }
+}
+
+/// The fingerprint of a collection.
+fn state(fs: &dyn Vfs, root: &Path, hooks: &mut Hooks<'_>) -> Result<String, EngineError> {
+    fingerprint(fs, root, &mut || (hooks.watch)(Step::Check(0, 0))).map_err(|error| EngineError::io(root, error))
+}
+
+/// Puts a plan that was made before in the place of the one that a survey made.
+fn adopt(survey: &mut Survey, plan: Plan) -> Result<(), EngineError> {
+    let refuse = |message: String| Err(Refusal::new("repair.plan-outdated", message).into());
+    if plan.fingerprint != survey.plan.fingerprint {
+        return refuse("the collection has changed since the plan was made; make a new one".to_owned());
+    }
+    // The state is the same, so the steps are, unless another release made the plan, or a schema file that it was made with is not given now.
+    let same = |planned: &Action| {
+        let found =
+            survey.plan.actions.iter().find(|action| {
+                (action.fix, &action.path, action.segment) == (planned.fix, &planned.path, planned.segment)
+            });
+        found.is_some_and(|action| action.does == planned.does)
+    };
+    if let Some(other) = plan.actions.iter().find(|planned| !same(planned)) {
+        let step = format!("{} {}", other.fix.name(), other.path);
+        return refuse(format!(
+            "the plan's step `{}` is not what this zvecctl, with these options, would do; make a new one",
+            step.trim_end()
+        ));
+    }
+    survey.plan.only = plan.only;
+    survey.plan.actions = plan.actions;
+    Ok(())
 }
 
 fn look(fs: &Arc<dyn Vfs>, root: &Path, request: &Request, hooks: &mut Hooks<'_>) -> Result<Survey, EngineError> {
@@ -185,7 +239,8 @@ fn look(fs: &Arc<dyn Vfs>, root: &Path, request: &Request, hooks: &mut Hooks<'_>
     }
     let plan = Plan {
         version: env!("CARGO_PKG_VERSION").to_owned(),
-        fingerprint: fingerprint(fs.as_ref(), root).map_err(|error| EngineError::io(root, error))?,
+        fingerprint: String::new(),
+        only: request.only.clone(),
         manifest: base.name.map(|name| name.to_string()),
         actions,
         unmended,
@@ -260,14 +315,23 @@ pub fn repair(
     View::open(fs.clone(), root)?;
     let mut lock = lock::exclusive(&Files::new(fs.clone()), root, request.lock_timeout)?;
     let reading: Arc<dyn Vfs> = fs.clone();
-    let mut survey = look(&reading, root, request, hooks)?;
-    if let Some(plan) = plan {
-        if plan.fingerprint != survey.plan.fingerprint {
-            let message = "the collection has changed since the plan was made; make a new one";
-            return Err(Refusal::new("repair.plan-outdated", message).into());
-        }
-        survey.plan.actions = plan.actions;
+    let mut request = request.clone();
+    if let Some(plan) = &plan {
+        request.only.clone_from(&plan.only);
     }
+    let mut survey = look(&reading, root, &request, hooks)?;
+    survey.plan.fingerprint = state(fs.as_ref(), root, hooks)?;
+    // What was agreed to: without a plan that was shown before, everything that comes to light.
+    let mut agreed = None;
+    if let Some(plan) = plan {
+        adopt(&mut survey, plan)?;
+        let fixes: BTreeSet<Fix> = survey.plan.actions.iter().map(|action| action.fix).collect();
+        let only = request.only.take();
+        request.only =
+            Some(fixes.iter().copied().filter(|fix| only.as_ref().is_none_or(|only| only.contains(fix))).collect());
+        agreed = Some(fixes);
+    }
+    let request = &request;
     let mut report = RepairReport {
         findings: survey.findings.clone(),
         plan: survey.plan.clone(),
@@ -281,7 +345,7 @@ pub fn repair(
     }
     let folder = free_run(fs.as_ref(), &quarantine_of(root).join(request.now.to_string()));
     let journal = Arc::new(JournalFs::new(fs.clone(), root, folder.clone(), survey.plan.fingerprint.clone()));
-    let worked = work(&journal, fs, root, request, survey, &mut report, &mut lock, hooks);
+    let worked = work(&journal, fs, root, request, survey, agreed.as_ref(), &mut report, &mut lock, hooks);
     if let Err(error) = worked {
         // The system does not let it go on. What it lets be taken back is taken back; the rest is in the journal.
         if journal.changes() > 0 {
@@ -304,6 +368,7 @@ fn work(
     root: &Path,
     request: &Request,
     first: Survey,
+    agreed: Option<&BTreeSet<Fix>>,
     report: &mut RepairReport,
     lock: &mut Option<LockGuard>,
     hooks: &mut Hooks<'_>,
@@ -325,8 +390,13 @@ fn work(
         if is_clean(&survey.findings) && request.only.is_some() {
             break;
         }
+        // Of a plan that was agreed to, the kinds of its steps are taken, no others.
+        let agreed_to = |action: &Action| agreed.is_none_or(|agreed| agreed.contains(&action.fix));
+        if !survey.plan.actions.iter().all(agreed_to) {
+            break;
+        }
     }
-    let now = fingerprint(fs.as_ref(), root).map_err(|error| EngineError::io(root, error))?;
+    let now = fingerprint(fs.as_ref(), root, &mut || true).map_err(|error| EngineError::io(root, error))?;
     journal.finish(now).map_err(|error| EngineError::io(&journal.folder(), error))?;
     report.documents_after = survey.documents;
     report.clean = is_clean(&survey.findings);

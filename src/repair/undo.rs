@@ -219,7 +219,7 @@ fn unchanged(fs: &Arc<dyn VfsMut>, root: &Path, entries: &[Entry]) -> Result<(),
         Err(Refusal::new("repair.changed-since", message).into())
     };
     if let Some(Entry::End { fingerprint: then }) = entries.last() {
-        let now = fingerprint(fs.as_ref(), root).map_err(|error| EngineError::io(root, error))?;
+        let now = fingerprint(fs.as_ref(), root, &mut || true).map_err(|error| EngineError::io(root, error))?;
         return if now == *then { Ok(()) } else { refuse("the collection has been changed since the repair") };
     }
     // The repair was killed. Whoever published a manifest since may use what it left.

@@ -89,6 +89,8 @@ pub struct Plan {
     pub actions: Vec<Action>,
     /// Errors that no step mends.
     pub unmended: Vec<Finding>,
+    /// What it was restricted to (`--fix`); `null` if to nothing.
+    pub only: Option<Vec<Fix>>,
 }
 
 /// What one step did.

@@ -13,6 +13,7 @@ mod global;
 mod killed;
 mod layout;
 mod lock;
+mod plans;
 mod read_only;
 mod records;
 mod users;
