@@ -10,7 +10,8 @@ use std::{
 };
 
 /// Literals that look like codes and name something else.
-const NO_CODES: [(&str, &str); 21] = [
+const NO_CODES: [(&str, &str); 22] = [
+    ("documents.jsonl", "file in a quarantine"),
     ("journal.jsonl", "file in a quarantine"),
     ("undo.jsonl", "file in a quarantine"),
     ("moves.jsonl", "file in a quarantine"),

@@ -37,6 +37,8 @@ use crate::{
     vfs::{FileType, VfsMut},
 };
 
+use super::documents::DocumentList;
+
 /// Bytes of an index that are held in memory before they are written.
 pub const MOST_UNWRITTEN: usize = 32 << 20;
 
@@ -64,11 +66,19 @@ pub struct Bench {
     /// Whether rows have come in that the repair did not find named: they may be older versions, and nothing else is wrong.
     pub adopted: bool,
     now: u64,
+    list: Arc<DocumentList>,
 }
 
 impl Bench {
     /// A bench for the collection `root`, beginning with `manifest`, whose name is `base` if it is one that stands there.
-    pub fn new(fs: Arc<dyn VfsMut>, view: &View, base: Option<ManifestName>, manifest: Manifest, now: u64) -> Self {
+    pub fn new(
+        fs: Arc<dyn VfsMut>,
+        view: &View,
+        base: Option<ManifestName>,
+        manifest: Manifest,
+        now: u64,
+        list: Arc<DocumentList>,
+    ) -> Self {
         let highest = view.manifests().first().map_or(0, |file| file.name.number);
         let style =
             base.or_else(|| view.manifests().first().map(|file| file.name)).map_or(Style::Release, |name| name.style);
@@ -87,7 +97,13 @@ impl Bench {
             found_id_map: true,
             adopted: false,
             now,
+            list,
         }
+    }
+
+    /// The list of documents that cannot be brought back whole.
+    pub fn list(&self) -> &DocumentList {
+        &self.list
     }
 
     /// Steps on files.
@@ -307,6 +323,7 @@ impl Bench {
         if !self.changed {
             return Ok(None);
         }
+        self.list.sync()?;
         if !self.given_up.is_empty() {
             let ids = self.deleted();
             self.write_deleted(&ids)?;

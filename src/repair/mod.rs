@@ -8,6 +8,7 @@
 
 mod bench;
 mod diagnose;
+mod documents;
 mod fingerprint;
 mod journal;
 mod layers;

@@ -35,6 +35,7 @@ use crate::{
 use super::{
     bench::Bench,
     diagnose,
+    documents::DocumentList,
     fingerprint::fingerprint,
     journal::JournalFs,
     layers::{self, manifest::Base},
@@ -345,7 +346,8 @@ pub fn repair(
     }
     let folder = free_run(fs.as_ref(), &quarantine_of(root).join(request.now.to_string()));
     let journal = Arc::new(JournalFs::new(fs.clone(), root, folder.clone(), survey.plan.fingerprint.clone()));
-    let worked = work(&journal, fs, root, request, survey, agreed.as_ref(), &mut report, &mut lock, hooks);
+    let list = Arc::new(DocumentList::new(fs.clone(), folder.clone()));
+    let worked = work(&journal, &list, fs, root, request, survey, agreed.as_ref(), &mut report, &mut lock, hooks);
     if let Err(error) = worked {
         // The system does not let it go on. What it lets be taken back is taken back; the rest is in the journal.
         if journal.changes() > 0 {
@@ -356,6 +358,7 @@ pub fn repair(
     if journal.changes() > 0 {
         report.applied = true;
         report.quarantine = Some(show_path(&folder));
+        report.named = list.report();
     }
     drop(lock);
     Ok(report)
@@ -364,6 +367,7 @@ pub fn repair(
 #[allow(clippy::too_many_arguments, reason = "the state of one run, taken apart")]
 fn work(
     journal: &Arc<JournalFs>,
+    list: &Arc<DocumentList>,
     fs: &Arc<dyn VfsMut>,
     root: &Path,
     request: &Request,
@@ -381,7 +385,7 @@ fn work(
     let mut survey = first;
     for round in 1..=ROUNDS {
         let before = survey.findings.clone();
-        take_steps(journal, root, request, survey, report, hooks)?;
+        take_steps(journal, list, root, request, survey, report, hooks)?;
         survey = look(&reading, root, request, hooks)?;
         // What a step could not mend it will not mend the second time.
         if survey.plan.actions.is_empty() || !is_less(&survey.findings, &before) || round == ROUNDS {
@@ -407,6 +411,7 @@ fn work(
 /// Takes the steps of one plan and publishes what comes of them.
 fn take_steps(
     journal: &Arc<JournalFs>,
+    list: &Arc<DocumentList>,
     root: &Path,
     request: &Request,
     survey: Survey,
@@ -415,7 +420,7 @@ fn take_steps(
 ) -> Result<(), EngineError> {
     let fs: Arc<dyn VfsMut> = journal.clone();
     let view = View::open(fs.clone(), root)?;
-    let mut bench = Bench::new(fs, &view, survey.base.name, survey.base.manifest, request.now);
+    let mut bench = Bench::new(fs, &view, survey.base.name, survey.base.manifest, request.now, list.clone());
     bench.found_id_map = !report.done.iter().any(|done| done.fix == Fix::IdMap && done.ok);
     let fixes = report.done.iter().map(|done| done.fix).chain(survey.plan.actions.iter().map(|action| action.fix));
     bench.adopted = fixes.into_iter().any(|fix| matches!(fix, Fix::Manifest | Fix::Segments));
@@ -439,12 +444,13 @@ fn take_steps(
             report.done.push(layers::done(action, "as it was: no document was given up or put right"));
             continue;
         }
-        let mark = journal.mark();
+        let mark = (journal.mark(), list.mark());
         match layer(&mut bench, action, &survey.base.assumed, survey.base.makes) {
             Ok(done) => report.done.push(done),
             Err(error @ EngineError::Io { .. }) => return Err(error),
             Err(error) => {
-                journal.discard(mark).map_err(|error| EngineError::io(root, error))?;
+                journal.discard(mark.0).map_err(|error| EngineError::io(root, error))?;
+                list.discard(mark.1)?;
                 report.done.push(not_done(action, &error));
             }
         }
@@ -468,7 +474,7 @@ fn take_steps(
             Err(error) => report.done.push(not_done(action, &error)),
         }
     }
-    Ok(())
+    list.sync()
 }
 
 fn layer(

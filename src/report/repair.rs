@@ -1,5 +1,7 @@
 //! `repair`.
 
+use std::borrow::Cow;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -108,9 +110,9 @@ pub struct DoneAction {
     pub documents: Option<u64>,
     /// Documents that are lost, as a whole.
     pub lost: Vec<LostDocument>,
-    /// Documents lost that the list leaves out: at most 1,000 are listed.
+    /// Documents lost that the list leaves out: at most 1,000 are listed, the file in `named` has all.
     pub lost_unlisted: u64,
-    /// Values that are lost, or not certain, of documents that are kept.
+    /// Values that are lost, or not certain, of documents that are kept; at most 20 are named, the file in `named` has all.
     pub doubtful: Vec<String>,
 }
 
@@ -123,6 +125,46 @@ pub struct LostDocument {
     pub doc_id: Option<u64>,
     /// Why.
     pub reason: String,
+}
+
+/// What became of a document that is not as it was.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Fate {
+    /// It is gone.
+    Lost,
+    /// It is kept, and something of it is lost or not certain.
+    Doubtful,
+}
+
+/// A line of `documents.jsonl` in the folder of a repair.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct NamedDocument<'a> {
+    /// What became of it.
+    pub what: Fate,
+    /// Its primary key, if anything tells it.
+    pub id: Option<Cow<'a, str>>,
+    /// Its document id, if anything tells it.
+    pub doc_id: Option<u64>,
+    /// The fields that are concerned; none if it is the document as a whole.
+    pub fields: Vec<Cow<'a, str>>,
+    /// Why.
+    pub why: Cow<'a, str>,
+    /// The step that found it out.
+    pub fix: Fix,
+    /// The file or directory that was damaged, relative to the collection.
+    pub path: Cow<'a, str>,
+}
+
+/// The file with a line for each document that is lost or doubtful.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct NamedDocuments {
+    /// Where it is.
+    pub path: String,
+    /// Lines of lost documents.
+    pub lost: u64,
+    /// Lines of doubtful documents: one for each field and reason.
+    pub doubtful: u64,
 }
 
 /// Result of `repair`.
@@ -148,6 +190,8 @@ pub struct RepairReport {
     pub after: Option<Vec<Finding>>,
     /// Whether the last check, `after` or else that of `findings`, is free of errors.
     pub clean: bool,
+    /// The file that names every document that is lost or doubtful; `null` if none is.
+    pub named: Option<NamedDocuments>,
     /// What `--undo` did.
     pub undone: Option<UndoReport>,
 }

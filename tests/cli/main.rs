@@ -13,6 +13,7 @@ mod global;
 mod killed;
 mod layout;
 mod lock;
+mod named;
 mod plans;
 mod read_only;
 mod records;

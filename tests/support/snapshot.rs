@@ -40,6 +40,18 @@ impl Snapshot {
     }
 }
 
+impl Snapshot {
+    /// Asserts that every name is there with its bytes, and no other; times and inodes may differ.
+    #[allow(dead_code, reason = "not every test changes something back")]
+    pub fn assert_contents(&self, root: &Path) {
+        let now = Self::of(root);
+        assert!(self.0.keys().eq(now.0.keys()), "other names");
+        for (path, before) in &self.0 {
+            assert!(now.0.get(path).is_some_and(|now| now.content == before.content), "{}", path.display());
+        }
+    }
+}
+
 fn add(path: &Path, entries: &mut BTreeMap<PathBuf, Entry>) {
     let found = fs::symlink_metadata(path).unwrap();
     let content = if found.is_file() {

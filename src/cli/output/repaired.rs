@@ -84,6 +84,12 @@ fn applied(report: &RepairReport, page: &mut Page) {
         ("documents after", after),
         ("kept in", report.quarantine.clone().unwrap_or_default()),
     ]);
+    if let Some(named) = &report.named {
+        let counts = [(named.lost, "lost"), (named.doubtful, "doubtful")].into_iter().filter(|(count, _)| *count > 0);
+        let counts: Vec<String> = counts.map(|(count, what)| format!("{count} {what}")).collect();
+        page.gap();
+        page.line(format!("every document that is not as it was is named in {}: {}", named.path, counts.join(", ")));
+    }
     page.gap();
     if report.clean {
         page.line("repaired: a check of level 3 finds no error");

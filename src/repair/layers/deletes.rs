@@ -13,7 +13,7 @@ use crate::{
     },
 };
 
-use super::{super::bench::Bench, NAMED, done, old_map};
+use super::{super::bench::Bench, NAMED, done, doubt, old_map};
 
 /// Makes the snapshot anew. A row is deleted if the old snapshot says so, as far as it can be trusted; if another row with its key has a higher id; or,
 /// where the old snapshot is damaged, if a sound id map has no document, or another one, under its key. A snapshot that is whole is not overruled
@@ -32,6 +32,7 @@ pub fn rebuild(bench: &mut Bench, action: &Action) -> Result<DoneAction, EngineE
     let kept = ids.len();
     let superseded = superseded(&view, &ids, end);
     ids |= &superseded;
+    let before = ids.clone();
     let by_map = old_map::unmapped(&view, &ids);
     let mapped = by_map.as_ref().map_or(0, RoaringTreemap::len);
     if let Some(by_map) = by_map.as_ref().filter(|_| !whole) {
@@ -45,6 +46,15 @@ pub fn rebuild(bench: &mut Bench, action: &Action) -> Result<DoneAction, EngineE
         superseded.len()
     );
     let mut report = done(action, detail);
+    if let Some(by_map) = by_map.as_ref().filter(|_| !whole) {
+        let why = "it is taken for deleted because the id map does not have its key";
+        let others = &before - by_map;
+        each_live_key(&view, &manifest, &others, &Findings::default(), &mut |key, id| {
+            if by_map.contains(id) {
+                doubt(bench.list(), &report, (Some(&String::from_utf8_lossy(&key)), Some(id)), &[], why);
+            }
+        });
+    }
     if whole && !superseded.is_empty() && !bench.adopted {
         report.doubtful.push(format!(
             "the snapshot lacks {} replaced rows: it is an older one, and documents that were deleted by filter since may have come back",
@@ -64,11 +74,11 @@ pub fn rebuild(bench: &mut Bench, action: &Action) -> Result<DoneAction, EngineE
                 .doubtful
                 .push(format!("{mapped} rows are taken for deleted because the id map does not have their keys"));
         }
-        let marked = perhaps_live(&view, &old.ids());
+        let marked = perhaps_live(bench, &report, &view, &old.ids());
         if marked.count > 0 {
             report.doubtful.push(format!(
-                "{} document(s) stay deleted, as the damaged snapshot says, and have keys in the id map: they were deleted by filter, or \
-                 are victims of the damage: {marked}",
+                "{} document(s) stay deleted, as the damaged snapshot says, and have their keys in the id map: they were deleted by filter, \
+                 or the damage marks them: {marked}",
                 marked.count
             ));
         }
@@ -95,13 +105,16 @@ fn superseded(view: &View, deleted: &RoaringTreemap, end: u64) -> RoaringTreemap
 }
 
 /// Documents that the snapshot marks and the id map leads to. Deletion by filter leaves such keys, too.
-fn perhaps_live(view: &View, marked: &RoaringTreemap) -> Firsts<NAMED> {
+fn perhaps_live(bench: &Bench, report: &DoneAction, view: &View, marked: &RoaringTreemap) -> Firsts<NAMED> {
     let mut found = Firsts::default();
     let Ok((_, manifest)) = view.manifest() else { return found };
+    let why = "it stays deleted, as the damaged snapshot says, and has its key in the id map: it was deleted by filter, or the damage marks it";
     let ignored = Findings::default();
     for (key, id, _) in IdMap::load(view, manifest).entries(&ignored) {
         if marked.contains(id) {
-            found.add(|| String::from_utf8_lossy(&key).into_owned());
+            let key = String::from_utf8_lossy(&key);
+            doubt(bench.list(), report, (Some(&key), Some(id)), &[], why);
+            found.add(|| key.into_owned());
         }
     }
     found

@@ -16,7 +16,7 @@ use crate::{
     report::repair::{Action, DoneAction},
 };
 
-use super::{super::bench::Bench, done};
+use super::{super::bench::Bench, done, doubt};
 
 /// Takes a file or directory out of the collection.
 pub fn set_aside(bench: &mut Bench, action: &Action) -> Result<DoneAction, EngineError> {
@@ -29,18 +29,19 @@ pub fn set_aside(bench: &mut Bench, action: &Action) -> Result<DoneAction, Engin
         return Ok(done(action, "gone already"));
     }
     let mut report = done(action, "set aside");
-    let unknown = unknown_records(bench, path);
+    let unknown = unknown_records(bench, &report, path);
     if unknown > 0 {
         report.doubtful.push(format!(
             "a log with {unknown} records of documents that the id map does not have; if they were not deleted since, only the quarantine has them"
         ));
+        bench.list().sync()?;
     }
     bench.remove(path)?;
     Ok(report)
 }
 
 /// Records of a log that add a document whose key the id map does not have.
-fn unknown_records(bench: &Bench, path: &Path) -> u64 {
+fn unknown_records(bench: &Bench, report: &DoneAction, path: &Path) -> u64 {
     if classify(path).0 != NameKind::Wal {
         return 0;
     }
@@ -55,6 +56,8 @@ fn unknown_records(bench: &Bench, path: &Path) -> u64 {
                 && !matches!(map.get(head.pk, &findings), Mapped::To(_))
             {
                 unknown += 1;
+                let why = "it is in a log that was set aside, and not in the id map: if it was not deleted since, only the quarantine has it";
+                doubt(bench.list(), report, (Some(&String::from_utf8_lossy(head.pk)), None), &[], why);
             }
         });
     }

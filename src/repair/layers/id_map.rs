@@ -8,7 +8,7 @@ use crate::{
 
 use super::{
     super::bench::{Bench, MOST_UNWRITTEN},
-    done,
+    done, doubt,
     old_map::{Contradictions, OldMap},
 };
 
@@ -24,13 +24,17 @@ pub fn rebuild(bench: &mut Bench, action: &Action) -> Result<DoneAction, EngineE
     // One that this repair has made says nothing that the rows did not.
     let old_map = if bench.found_id_map { OldMap::load(&view, &deleted) } else { None };
     let mut contradictions = Contradictions::default();
+    let mut report = done(action, "");
     let mut keys = 0u64;
     let mut result = Ok(());
     each_live_key(&view, &bench.manifest, &deleted, &findings, &mut |key, id| {
         if result.is_err() {
             return;
         }
-        contradictions.add(old_map.as_ref().and_then(|old| old.against(&key, id, &findings)), &key, id);
+        let against = old_map.as_ref().and_then(|old| old.against(&key, id, &findings));
+        if let Some(why) = contradictions.add(against, &key, id) {
+            doubt(bench.list(), &report, (Some(&String::from_utf8_lossy(&key)), Some(id)), &[], why);
+        }
         result = map.put(&key, id).and_then(|()| {
             keys += 1;
             if map.memory_size() >= MOST_UNWRITTEN { map.flush() } else { Ok(()) }
@@ -40,7 +44,7 @@ pub fn rebuild(bench: &mut Bench, action: &Action) -> Result<DoneAction, EngineE
     map.flush()?;
     bench.manifest.id_map_path_suffix = suffix;
     bench.retire(old);
-    let mut report = done(action, format!("built anew from {keys} live rows as idmap.{suffix}"));
+    report.detail = format!("built anew from {keys} live rows as idmap.{suffix}");
     report.documents = Some(keys);
     report.doubtful = old_map.map_or_else(Vec::new, |old| contradictions.doubts(&old));
     Ok(report)

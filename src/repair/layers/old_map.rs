@@ -90,8 +90,8 @@ pub struct Contradictions {
 }
 
 impl Contradictions {
-    /// Counts a row.
-    pub fn add(&mut self, found: Option<Contradiction>, key: &[u8], id: u64) {
+    /// Counts a row; what is in doubt of it.
+    pub fn add(&mut self, found: Option<Contradiction>, key: &[u8], id: u64) -> Option<&'static str> {
         let name = || String::from_utf8_lossy(key).into_owned();
         match found {
             Some(Contradiction::Absent) => self.absent.add(name),
@@ -104,6 +104,13 @@ impl Contradictions {
             }
             None => {}
         }
+        Some(match found? {
+            Contradiction::Absent => {
+                "the id map does not have its key: if the delete snapshot is an older one, it was deleted"
+            }
+            Contradiction::Replaced => "the old id map leads its key to a later row, which is not there",
+            Contradiction::OtherKey => "the old id map has the row under another key, and one of the two is damaged",
+        })
     }
 
     /// What is in doubt for them, in sentences.

@@ -25,7 +25,7 @@ use crate::{
 
 use super::{
     super::bench::Bench,
-    done, index, lose,
+    done, doubt, index, lose,
     manifest::{Built, build, make_writing_segment, writing_block},
 };
 
@@ -69,13 +69,19 @@ fn give_up(bench: &mut Bench, action: &Action, meta: &SegmentMeta) -> Result<Don
     let mut unnamed = lost.clone();
     for (key, doc_id, _) in map.entries(&findings) {
         if lost.contains(doc_id) && unnamed.remove(doc_id) {
-            list(&mut report, Some(&key), Some(doc_id), "its segment's directory is gone");
+            list(bench, &mut report, Some(&key), Some(doc_id), "its segment's directory is gone");
         }
     }
     let sound = map.findings.is_empty() && findings.list().is_empty();
     if !sound && dense {
         for doc_id in &unnamed {
-            list(&mut report, None, Some(doc_id), "its segment's directory is gone, and the id map does not name it");
+            list(
+                bench,
+                &mut report,
+                None,
+                Some(doc_id),
+                "its segment's directory is gone, and the id map does not name it",
+            );
         }
     } else if !unnamed.is_empty() {
         let most = if dense { "" } else { "at most " };
@@ -83,6 +89,16 @@ fn give_up(bench: &mut Bench, action: &Action, meta: &SegmentMeta) -> Result<Don
             "{most}{} more rows of segment {id} were documents that the id map does not know",
             unnamed.len()
         ));
+        // Of a range with holes in it nobody knows which ids were given out.
+        for doc_id in unnamed.iter().filter(|_| dense) {
+            doubt(
+                bench.list(),
+                &report,
+                (None, Some(doc_id)),
+                &[],
+                "a row of a segment that is gone, which the id map does not know",
+            );
+        }
     }
     if writing {
         report.doubtful.push(format!(
@@ -127,6 +143,7 @@ fn orphan(bench: &mut Bench, action: &Action, id: u32) -> Result<DoneAction, Eng
             each_key(&view, &found, &mut |key, doc_id| {
                 if only_here.contains(doc_id) {
                     list(
+                        bench,
                         &mut report,
                         Some(&key),
                         Some(doc_id),
@@ -135,7 +152,7 @@ fn orphan(bench: &mut Bench, action: &Action, id: u32) -> Result<DoneAction, Eng
                 }
             });
             each_record(&view, &found, &mut |key| {
-                list(&mut report, Some(&key), None, "in the log of a segment that cannot be adopted");
+                list(bench, &mut report, Some(&key), None, "in the log of a segment that cannot be adopted");
             });
             bench.retire(dir);
             Ok(report)
@@ -240,7 +257,7 @@ fn adopt(
         }
         report.detail = format!("adopted, with {live} documents");
         each_record(view, found, &mut |key| {
-            list(&mut report, Some(&key), None, "in the log of a segment beside the one that is written");
+            list(bench, &mut report, Some(&key), None, "in the log of a segment beside the one that is written");
         });
     }
     if replaced > 0 {
@@ -300,7 +317,7 @@ fn each_record(view: &View, found: &Found, each: &mut dyn FnMut(Vec<u8>)) {
     });
 }
 
-fn list(report: &mut DoneAction, key: Option<&[u8]>, doc_id: Option<u64>, reason: &str) {
+fn list(bench: &Bench, report: &mut DoneAction, key: Option<&[u8]>, doc_id: Option<u64>, reason: &str) {
     let id = key.map(|key| String::from_utf8_lossy(key).into_owned());
-    lose(report, LostDocument { id, doc_id, reason: reason.to_owned() });
+    lose(bench.list(), report, LostDocument { id, doc_id, reason: reason.to_owned() }, &[]);
 }

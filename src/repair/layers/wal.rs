@@ -4,10 +4,13 @@ use std::time::Duration;
 
 use crate::{
     engine::{Collection, EngineError, GivenUp, OpenOptions, Opening},
-    report::repair::{Action, DoneAction, LostDocument},
+    report::{
+        Firsts,
+        repair::{Action, DoneAction, LostDocument},
+    },
 };
 
-use super::{super::bench::Bench, NAMED, done, lose};
+use super::{super::bench::Bench, NAMED, done, doubt, lose};
 
 /// Findings of a log of which nobody can tell how much it held.
 const HEADLESS: [&str; 3] = ["wal.empty", "wal.header-truncated", "wal.missing"];
@@ -17,6 +20,20 @@ pub fn replay(bench: &Bench, action: &Action) -> Result<(DoneAction, Option<Stri
     let options = OpenOptions { lock_timeout: Duration::ZERO, accept_loss: true, ..OpenOptions::default() };
     let Opening { recovery, given_up, collection } = Collection::open(bench.fs().clone(), bench.root(), options);
     let mut collection = collection?;
+    let mut named = done(action, String::new());
+    let mut firsts = Firsts::<NAMED>::default();
+    for GivenUp { key, lost, reason } in &given_up {
+        let id = String::from_utf8_lossy(key);
+        if *lost {
+            let document = LostDocument { id: Some(id.into_owned()), doc_id: None, reason: reason.clone() };
+            lose(bench.list(), &mut named, document, &[]);
+        } else {
+            doubt(bench.list(), &named, (Some(&id), None), &[], reason);
+            firsts.add(|| format!("{id:?}: {reason}"));
+        }
+    }
+    // The flush publishes a manifest.
+    bench.list().sync()?;
     let flushed = collection.flush()?;
     let replay = &recovery.replay;
     let mut report = done(
@@ -27,7 +44,7 @@ pub fn replay(bench: &Bench, action: &Action) -> Result<(DoneAction, Option<Stri
         ),
     );
     report.documents = Some(replay.documents);
-    let named = given_up.iter().filter(|document| document.lost).count() as u64;
+    let lost = given_up.iter().filter(|document| document.lost).count() as u64;
     if replay.damaged_bytes > 0 {
         let records = match replay.lost_records {
             0 => "an unknown number of records".to_owned(),
@@ -35,22 +52,19 @@ pub fn replay(bench: &Bench, action: &Action) -> Result<(DoneAction, Option<Stri
             records => format!("{records} records"),
         };
         report.doubtful.push(format!(
-            "lost with the {} damaged bytes: {records}; documents of them that are named: {named}",
+            "lost with the {} damaged bytes: {records}; documents of them that are named: {lost}",
             replay.damaged_bytes
         ));
     }
-    for GivenUp { key, lost, reason } in given_up {
-        let id = String::from_utf8_lossy(&key).into_owned();
-        if lost {
-            lose(&mut report, LostDocument { id: Some(id), doc_id: None, reason });
-        } else if report.doubtful.len() < NAMED {
-            report.doubtful.push(format!("{id:?}: {reason}"));
-        }
+    (report.lost, report.lost_unlisted) = (named.lost, named.lost_unlisted);
+    let more = firsts.count.saturating_sub(firsts.list.len() as u64);
+    report.doubtful.extend(firsts.list);
+    if more > 0 {
+        report.doubtful.push(format!("{more} more documents of which records were given up"));
     }
     let found = |codes: &[&str]| action.findings.iter().any(|code| codes.contains(&code.as_str()));
     // The vector files of the open block tell how many documents the log has lost.
-    let unnamed =
-        action.documents.filter(|_| found(&["wal.behind"])).map_or(0, |missing| missing.saturating_sub(named));
+    let unnamed = action.documents.filter(|_| found(&["wal.behind"])).map_or(0, |missing| missing.saturating_sub(lost));
     if found(&HEADLESS) || unnamed > 0 {
         let count = if unnamed > 0 { format!(" (documents missing: {unnamed})") } else { String::new() };
         let torn = recovery.findings.iter().find(|finding| finding.code == "wal.torn-tail");

@@ -64,22 +64,32 @@ impl Block {
 
     /// Id and key of each row, as far as they can be read.
     pub fn keys(&self, rows: usize) -> Vec<(Option<u64>, Option<Vec<u8>>)> {
-        let mut found = vec![(None, None); rows];
-        let Some(reader) = &self.reader else { return found };
-        let column = |name| reader.file().column_index(name);
-        for (batch, range) in self.batches.iter().enumerate() {
-            let ids = column(DOC_ID_COLUMN).and_then(|column| self.array(batch, column));
-            let keys = column(UID_COLUMN).and_then(|column| self.array(batch, column));
-            let ids = ids.as_ref().and_then(|array| array.as_primitive_opt::<UInt64Type>());
-            for (at, slot) in (0..range.len()).zip(found.iter_mut().skip(range.start)) {
-                slot.0 = ids.filter(|ids| at < ids.len() && !ids.is_null(at)).map(|ids| ids.value(at));
-                slot.1 = keys.as_ref().and_then(|keys| match value_at(keys.as_ref(), at) {
-                    Ok(Value::Bytes(key)) if !key.is_empty() => Some(key),
-                    _ => None,
-                });
+        let mut found = Vec::new();
+        self.each_key(rows, &mut |_, id, key| found.push((id, key)));
+        found
+    }
+
+    /// The same row by row.
+    pub fn each_key(&self, rows: usize, each: &mut dyn FnMut(usize, Option<u64>, Option<Vec<u8>>)) {
+        let mut next = 0usize;
+        if let Some(reader) = &self.reader {
+            let column = |name| reader.file().column_index(name);
+            for (batch, range) in self.batches.iter().enumerate() {
+                let ids = column(DOC_ID_COLUMN).and_then(|column| self.array(batch, column));
+                let keys = column(UID_COLUMN).and_then(|column| self.array(batch, column));
+                let ids = ids.as_ref().and_then(|array| array.as_primitive_opt::<UInt64Type>());
+                for (at, row) in range.clone().enumerate().filter(|(_, row)| *row < rows) {
+                    let id = ids.filter(|ids| at < ids.len() && !ids.is_null(at)).map(|ids| ids.value(at));
+                    let key = keys.as_ref().and_then(|keys| match value_at(keys.as_ref(), at) {
+                        Ok(Value::Bytes(key)) if !key.is_empty() => Some(key),
+                        _ => None,
+                    });
+                    each(row, id, key);
+                    next = row.saturating_add(1);
+                }
             }
         }
-        found
+        (next..rows).for_each(|row| each(row, None, None));
     }
 
     /// First and last id; a flipped one that does not ascend does not count.

@@ -10,10 +10,12 @@ mod report;
 mod values;
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::BTreeMap,
     ops::Range,
     path::{Path, PathBuf},
 };
+
+use roaring::RoaringTreemap;
 
 use crate::{
     engine::{EngineError, FieldKind, Refusal},
@@ -87,9 +89,11 @@ pub fn rebuild(bench: &mut Bench, action: &Action) -> Result<DoneAction, EngineE
         settled
     } else {
         let ids = row_ids(bench, &view, &job, &range)?;
-        let keys = segment_of(bench, &job).map(|segment| names_of(&view, segment, &range.clone().collect()));
-        let keys = keys.unwrap_or_default().into_values();
-        let keys = keys.map(|(_, key)| key.unwrap_or_default().into_bytes()).collect();
+        let mut keys = Vec::new();
+        if let Some(segment) = segment_of(bench, &job) {
+            let rows: RoaringTreemap = range.clone().collect();
+            each_name(&view, segment, &rows, &mut |_, _, key| keys.push(key.unwrap_or_default()));
+        }
         ids::Settled { ids, keys, ..ids::Settled::default() }
     };
     let gone = deleted.ids() | bench.deleted();
@@ -125,7 +129,7 @@ pub fn rebuild(bench: &mut Bench, action: &Action) -> Result<DoneAction, EngineE
             bench.give_up(*id);
         }
     }
-    let mut report = telling.done(action, &settled, &bench.block_path(segment, &meta));
+    let mut report = telling.done(action, &settled, &bench.block_path(segment, &meta), bench.list());
     if action.findings.iter().any(|code| code == "fts.other-text") {
         let count = action.documents.unwrap_or_default();
         report.doubtful.push(format!(
@@ -287,27 +291,27 @@ fn open(view: &View, path: &Path) -> Option<BlockReader> {
 }
 
 /// Document id and key of some rows of a segment, as far as they can be read.
-pub fn names_of(
+pub fn each_name(
     view: &View,
     segment: SegmentRef<'_>,
-    rows: &BTreeSet<u64>,
-) -> BTreeMap<u64, (Option<u64>, Option<String>)> {
-    let mut names = BTreeMap::new();
+    rows: &RoaringTreemap,
+    each: &mut dyn FnMut(u64, Option<u64>, Option<Vec<u8>>),
+) {
     let mut first = 0u64;
     for block in segment.row_blocks() {
         let end = first.saturating_add(block.doc_count.into());
-        if rows.range(first..end).next().is_some()
-            && let Some(path) = segment.block_path(block)
-        {
-            let mut opened = Block::open(view, &path);
+        if rows.range_cardinality(first..end) > 0 {
+            let mut opened = Block::open(view, &segment.block_path(block).unwrap_or_default());
             opened.measure(block.doc_count as usize);
-            for (row, (id, key)) in (first..end).zip(opened.keys(block.doc_count as usize)) {
-                if rows.contains(&row) {
-                    names.insert(row, (id, key.map(|key| String::from_utf8_lossy(&key).into_owned())));
+            opened.each_key(block.doc_count as usize, &mut |at, id, key| {
+                let row = first.saturating_add(at as u64);
+                if rows.contains(row) {
+                    each(row, id, key);
                 }
-            }
+            });
         }
         first = end;
     }
-    names
+    // Rows that no block has.
+    rows.iter().skip_while(|row| *row < first).for_each(|row| each(row, None, None));
 }

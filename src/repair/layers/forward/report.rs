@@ -5,13 +5,16 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use crate::report::{
-    repair::{Action, DoneAction, LostDocument},
-    show_path,
+use crate::{
+    format::forward::UID_COLUMN,
+    report::{
+        repair::{Action, DoneAction, LostDocument},
+        show_path,
+    },
 };
 
 use super::{
-    super::{done, in_words, lose},
+    super::{super::documents::DocumentList, done, doubt, in_words, lose},
     Job,
     ids::Settled,
 };
@@ -93,7 +96,7 @@ impl Telling {
     }
 
     /// The report.
-    pub fn done(&self, action: &Action, settled: &Settled, path: &Path) -> DoneAction {
+    pub fn done(&self, action: &Action, settled: &Settled, path: &Path, all: &DocumentList) -> DoneAction {
         let name = |row: usize| match settled.keys.get(row) {
             Some(key) => String::from_utf8_lossy(key).into_owned(),
             None => settled.ids.get(row).map_or_else(|| format!("row {row}"), |id| format!("document {id}")),
@@ -114,9 +117,19 @@ impl Telling {
                 parts.push(format!("{count} {what} put right"));
             }
         }
+        let mut report = done(action, String::new());
         let mut doubtful = Vec::new();
+        let doubt_rows = |report: &DoneAction, rows: &[usize], field: &str, why: &str| {
+            for row in rows {
+                let key = settled.keys.get(*row).map(|key| String::from_utf8_lossy(key));
+                doubt(all, report, (key.as_deref(), settled.ids.get(*row).copied()), &[field], why);
+            }
+        };
         for ((field, source), rows) in &self.values {
             let count = rows.len();
+            if let Some(why) = why(*source) {
+                doubt_rows(&report, rows, field, why);
+            }
             match source {
                 Source::Block => {}
                 Source::Index => parts.push(format!("{count} values of {field} taken from the index")),
@@ -139,21 +152,32 @@ impl Telling {
         if !settled.doubtful.is_empty() {
             let (count, rows) = (settled.doubtful.len(), list(&settled.doubtful));
             doubtful.push(format!("the keys of {count} documents come from an id map that is damaged, too: {rows}"));
+            doubt_rows(&report, &settled.doubtful, UID_COLUMN, "its key comes from an id map that is damaged, too");
         }
-        let unknown = settled.lost.iter().map(|lost| LostDocument {
-            id: lost.key.as_ref().map(|key| String::from_utf8_lossy(key).into_owned()),
-            doc_id: lost.doc_id,
-            reason: lost.reason.to_owned(),
-        });
-        let mut named = BTreeSet::new();
-        let unreadable = self.lost_values.iter().filter(|(row, ..)| named.insert(*row)).map(|(row, doc_id, field)| {
-            let id = settled.keys.get(*row).map(|key| String::from_utf8_lossy(key).into_owned());
-            LostDocument { id, doc_id: Some(*doc_id), reason: format!("its value of field {field} cannot be read") }
-        });
-        let mut report = done(action, parts.join(", "));
+        report.detail = parts.join(", ");
         report.documents = Some(u64::from(self.rows).saturating_sub(self.given_up.len() as u64));
-        unknown.chain(unreadable).for_each(|lost| lose(&mut report, lost));
+        for lost in &settled.lost {
+            let id = lost.key.as_ref().map(|key| String::from_utf8_lossy(key).into_owned());
+            lose(all, &mut report, LostDocument { id, doc_id: lost.doc_id, reason: lost.reason.to_owned() }, &[]);
+        }
+        let mut named = BTreeSet::new();
+        for (row, doc_id, field) in self.lost_values.iter().filter(|(row, ..)| named.insert(*row)) {
+            let id = settled.keys.get(*row).map(|key| String::from_utf8_lossy(key).into_owned());
+            let reason = format!("its value of field {field} cannot be read");
+            lose(all, &mut report, LostDocument { id, doc_id: Some(*doc_id), reason }, &[field.as_str()]);
+        }
         report.doubtful = doubtful;
         report
+    }
+}
+
+/// Why a value is doubtful, one by one; `None` if it is not.
+fn why(source: Source) -> Option<&'static str> {
+    match source {
+        Source::Block | Source::Index => None,
+        Source::InSomeOrder => Some("it has the elements that the index has, in another order perhaps"),
+        Source::DamagedIndex => Some("it is taken from an index that is damaged, too"),
+        Source::Disputed => Some("it differs from the index, which is no better"),
+        Source::Nothing => Some("it cannot be read, and is null now"),
     }
 }

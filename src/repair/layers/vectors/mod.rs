@@ -43,7 +43,6 @@ use self::{
 use super::{
     super::bench::{Bench, block as draft},
     done,
-    forward::names_of,
 };
 
 /// The file that is made anew.
@@ -90,7 +89,7 @@ pub fn rebuild(bench: &mut Bench, action: &Action) -> Result<DoneAction, EngineE
         return Err(impossible(&job, "the schema has no such vector column"));
     };
     let mut telling = Telling::default();
-    let (mut new, mut unsure, mut cosine) = (Vec::new(), false, false);
+    let (mut new, mut cosine) = (Vec::new(), false);
     if let Some(plan) = plan(&job)? {
         cosine = !job.quantised && plan.meta.metric() == "Cosine";
         let segment = segment_of(bench, &job).ok_or_else(|| impossible(&job, "the segment is gone"))?;
@@ -105,7 +104,9 @@ pub fn rebuild(bench: &mut Bench, action: &Action) -> Result<DoneAction, EngineE
         let touched = |copy: &&Copy| targets.iter().any(|(_, rows)| *rows == copy.rows);
         let own = if job.quantised { &sources.quantised } else { &sources.full };
         for copy in own.iter().filter(touched) {
-            unsure |= copy.unsure && !job.quantised;
+            if copy.unsure && !job.quantised {
+                telling.unsure();
+            }
             telling.notes(copy.notes.iter().cloned());
         }
         telling.notes(sources.quantised.iter().filter(touched).filter_map(|copy| copy.doubt.clone()));
@@ -121,19 +122,14 @@ pub fn rebuild(bench: &mut Bench, action: &Action) -> Result<DoneAction, EngineE
             write(bench, &path, &job, &plan, rows, &mut sources, &dead, &mut telling)?;
             new.push((old.block_id, meta));
         }
-        let lost = telling.lost();
-        let named: BTreeSet<u64> = telling.named();
-        let names = match segment_of(bench, &job) {
-            Some(segment) => names_of(&view, segment, &named),
-            None => Default::default(),
+        let given_up = match segment_of(bench, &job) {
+            Some(segment) => telling.name((&view, segment), (bench.list(), &done(action, "")), &job.column),
+            None => None,
         };
-        if lost.iter().any(|row| names.get(row).is_none_or(|(id, _)| id.is_none())) {
+        let Some(given_up) = given_up else {
             return Err(impossible(&job, "the ids of documents that are to be given up cannot be read"));
-        }
-        for id in lost.iter().filter_map(|row| names.get(row)?.0) {
-            bench.give_up(id);
-        }
-        telling.names(names);
+        };
+        given_up.iter().for_each(|id| bench.give_up(id));
     } else {
         telling.left_out();
     }
@@ -156,7 +152,7 @@ pub fn rebuild(bench: &mut Bench, action: &Action) -> Result<DoneAction, EngineE
         (true, false) => Next::Optimize,
         (_, true) => Next::LeaveFlat,
     };
-    let mut report = telling.done(action, &paths, next, unsure);
+    let mut report = telling.done(action, &paths, next);
     if cosine && telling.has_quantised() {
         // The unit vectors that are written are not those that the codes are of.
         let segment = segment_of(bench, &job);

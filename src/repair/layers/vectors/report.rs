@@ -5,29 +5,52 @@ use std::{
     path::PathBuf,
 };
 
-use crate::report::{
-    repair::{Action, DoneAction, LostDocument},
-    show_path,
+use roaring::RoaringTreemap;
+
+use crate::{
+    inspect::{SegmentRef, View},
+    report::{
+        Firsts,
+        repair::{Action, DoneAction, LostDocument},
+        show_path,
+    },
 };
 
 use super::{
-    super::{NAMED, done, in_words, lose},
+    super::{super::documents::DocumentList, LISTED, NAMED, done, doubt, forward::each_name, lose_one},
     copies::{Picked, Quality},
 };
 
-/// Document id and key of rows of a segment, as far as they can be read.
-pub type Names = BTreeMap<u64, (Option<u64>, Option<String>)>;
+const NO_COPY: &str = "its vector cannot be read, and there is no other copy";
+
+/// Why a document is doubtful, one by one.
+fn why(quality: Quality) -> &'static str {
+    match quality {
+        Quality::Whole => "its vector is as it was",
+        Quality::Mended => "the one bit of its vector was flipped back that makes it a unit vector again",
+        Quality::Quantised => "its vector comes from the quantised copy and has its precision",
+        Quality::Disputed => "its vector and the quantised copy contradict each other; the full one was kept",
+        Quality::Damaged => "its vector contradicts itself and is kept as it reads, at least one component is wrong",
+    }
+}
+
+/// Document id and key of a row of a segment, as far as they can be read.
+type Name = (Option<u64>, Option<String>);
 
 /// Collects what is to be told.
 #[derive(Default)]
 pub struct Telling {
-    rows: u64,
+    /// Living rows.
+    rows: RoaringTreemap,
     left_out: bool,
-    by_quality: BTreeMap<Quality, Vec<u64>>,
-    nulled: Vec<u64>,
-    lost: Vec<u64>,
+    by_quality: BTreeMap<Quality, RoaringTreemap>,
+    nulled: RoaringTreemap,
+    lost: RoaringTreemap,
     notes: BTreeSet<String>,
-    names: Names,
+    /// A checksum of the old file did not fit.
+    unsure: bool,
+    /// Of the rows that the report names.
+    names: BTreeMap<u64, Name>,
 }
 
 /// What becomes of a file that stands in for an index.
@@ -44,14 +67,19 @@ pub enum Next {
 impl Telling {
     /// Takes note of the vector of a living row.
     pub fn row(&mut self, row: u64, picked: &Picked, quality: Quality, nullable: bool, quantised: bool) {
-        self.rows += 1;
+        self.rows.insert(row);
         match picked {
-            Picked::Nothing if nullable => self.nulled.push(row),
-            Picked::Nothing => self.lost.push(row),
+            Picked::Nothing if nullable => drop(self.nulled.insert(row)),
+            Picked::Nothing => drop(self.lost.insert(row)),
             // Where the quantised file is made of itself again nothing gets worse, and a dispute is told with the full file.
             _ if quality == Quality::Whole || (quantised && quality == Quality::Quantised) => {}
-            _ => self.by_quality.entry(quality).or_default().push(row),
+            _ => drop(self.by_quality.entry(quality).or_default().insert(row)),
         }
+    }
+
+    /// Says that a checksum of the old file did not fit.
+    pub fn unsure(&mut self) {
+        self.unsure = true;
     }
 
     /// Takes note of damage that was undone.
@@ -69,37 +97,65 @@ impl Telling {
         self.by_quality.contains_key(&Quality::Quantised)
     }
 
-    /// Rows whose documents are given up.
-    pub fn lost(&self) -> Vec<u64> {
-        self.lost.clone()
-    }
-
-    /// Rows that are to be named.
-    pub fn named(&self) -> BTreeSet<u64> {
-        let some = self.by_quality.values().chain([&self.nulled]).flat_map(|rows| rows.iter().take(NAMED));
-        some.chain(&self.lost).copied().collect()
-    }
-
-    /// Gives them names.
-    pub fn names(&mut self, names: Names) {
+    /// Names its rows: all of them in the list, the first of each kind in the report. Returns the ids of the documents that are given up; `None` if
+    /// one of them cannot be read.
+    pub fn name(
+        &mut self,
+        (view, segment): (&View, SegmentRef<'_>),
+        (list, report): (&DocumentList, &DoneAction),
+        column: &str,
+    ) -> Option<RoaringTreemap> {
+        let kinds = self.by_quality.values().chain([&self.nulled, &self.lost]);
+        let mut concerned = kinds.fold(RoaringTreemap::new(), |all, rows| all | rows);
+        if self.unsure {
+            concerned |= &self.rows;
+        }
+        let firsts = self.by_quality.values().chain([&self.nulled]).flat_map(|rows| rows.iter().take(NAMED));
+        let told: RoaringTreemap = firsts.chain(self.lost.iter().take(LISTED)).collect();
+        let (mut given_up, mut complete) = (RoaringTreemap::new(), true);
+        let mut names = BTreeMap::new();
+        each_name(view, segment, &concerned, &mut |row, doc_id, key| {
+            let key = key.map(|key| String::from_utf8_lossy(&key).into_owned());
+            let id = (key.as_deref(), doc_id);
+            if self.lost.contains(row) {
+                complete &= doc_id.is_some();
+                given_up.extend(doc_id);
+                lose_one(list, report, id, &[column], NO_COPY);
+            } else {
+                let reasons = self.by_quality.iter().filter(|(_, rows)| rows.contains(row)).map(|(kind, _)| why(*kind));
+                let nulled = self.nulled.contains(row).then_some("its vector cannot be read, and is null now");
+                let unsure =
+                    self.unsure.then_some("a checksum over the vectors of its file does not fit: it may be wrong");
+                for reason in reasons.chain(nulled).chain(unsure) {
+                    doubt(list, report, id, &[column], reason);
+                }
+            }
+            if told.contains(row) {
+                names.insert(row, (doc_id, key));
+            }
+        });
         self.names = names;
+        complete.then_some(given_up)
     }
 
-    fn list(&self, rows: &[u64]) -> String {
-        let name = |row: &u64| match self.names.get(row) {
+    fn list(&self, rows: &RoaringTreemap) -> String {
+        let name = |row: u64| match self.names.get(&row) {
             Some((_, Some(key))) => key.clone(),
             Some((Some(id), None)) => format!("document {id}"),
             _ => format!("row {row} of the segment"),
         };
-        in_words(rows, name)
+        let mut firsts = Firsts::<NAMED>::default();
+        rows.iter().take(NAMED).for_each(|row| firsts.add(|| name(row)));
+        firsts.count = rows.len();
+        firsts.to_string()
     }
 
-    /// The report; `unsure`: a checksum of the old file did not fit.
-    pub fn done(&self, action: &Action, paths: &[PathBuf], next: Next, unsure: bool) -> DoneAction {
+    /// The report.
+    pub fn done(&self, action: &Action, paths: &[PathBuf], next: Next) -> DoneAction {
         let paths: Vec<String> = paths.iter().map(|path| show_path(path)).collect();
         let mut detail = match self.left_out {
             true => "left out: the column has such a file only after `optimize`".to_owned(),
-            false => format!("{} vectors written anew as {}", self.rows, paths.join(", ")),
+            false => format!("{} vectors written anew as {}", self.rows.len(), paths.join(", ")),
         };
         detail.push_str(match next {
             Next::Nothing => "",
@@ -134,20 +190,20 @@ impl Telling {
                  that has a vector"
             ));
         }
-        if unsure {
+        if self.unsure {
             doubtful.push(format!(
                 "a checksum of the old file does not fit: any of its {} vectors may be wrong, nothing tells which",
-                self.rows
+                self.rows.len()
             ));
         }
         doubtful.extend(self.notes.iter().cloned());
         let mut report = done(action, detail);
-        report.documents = Some(self.rows.saturating_sub(self.lost.len() as u64));
-        for row in &self.lost {
-            let (doc_id, id) = self.names.get(row).cloned().unwrap_or_default();
-            let reason = "its vector cannot be read, and there is no other copy".to_owned();
-            lose(&mut report, LostDocument { id, doc_id, reason });
+        report.documents = Some(self.rows.len().saturating_sub(self.lost.len()));
+        for row in self.lost.iter().take(LISTED) {
+            let (doc_id, id) = self.names.get(&row).cloned().unwrap_or_default();
+            report.lost.push(LostDocument { id, doc_id, reason: NO_COPY.to_owned() });
         }
+        report.lost_unlisted = self.lost.len().saturating_sub(LISTED as u64);
         report.doubtful = doubtful;
         report
     }
