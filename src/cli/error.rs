@@ -172,6 +172,9 @@ fn engine(error: &EngineError) -> ErrorReport {
         EngineError::Refused(refusal) => {
             let hint = match refusal.code {
                 "collection.exists" | "salvage.exists" => Some("choose another path; nothing is ever written over"),
+                "repair.kept-missing" => Some(
+                    "put them back where the repair kept them, from a backup perhaps; a repair is taken back as a whole or not at all",
+                ),
                 "collection.reopen" => Some("run the command again: it recovers the collection first"),
                 _ => None,
             };

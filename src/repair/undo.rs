@@ -4,7 +4,7 @@
 //! repair made is not thrown away: it goes to `undone/` in the folder.
 
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet},
     io::{self, ErrorKind},
     path::{Path, PathBuf},
     sync::Arc,
@@ -14,7 +14,7 @@ use crate::{
     engine::{EngineError, Refusal, parts::quarantine_of},
     format::manifest::ManifestName,
     inspect::{View, files::named_by},
-    report::{repair::UndoReport, show_path},
+    report::{Firsts, repair::UndoReport, show_path},
     vfs::{FileType, Vfs, VfsMut, copy_tree, create_dirs, free_name, parent},
 };
 
@@ -25,6 +25,8 @@ use super::{
 
 /// Name of the list of what has been undone.
 const UNDO: &str = "undo.jsonl";
+/// Files that a refusal names.
+const SHOWN: usize = 5;
 /// A journal has a line for each change of a repair.
 const MOST: u64 = 1 << 30;
 
@@ -86,6 +88,9 @@ pub fn undo(fs: &Arc<dyn VfsMut>, root: &Path, folder: &Path) -> Result<UndoRepo
         let path = path.to_owned();
         move |error| EngineError::io(&path, error)
     };
+    if is_undone(fs.as_ref(), folder) {
+        return Ok(UndoReport { folder: show_path(folder), already: true, ..UndoReport::default() });
+    }
     let journal = folder.join(JOURNAL);
     let entries = entries(&read(fs.as_ref(), &journal).map_err(failed(&journal))?);
     let list = folder.join(UNDO);
@@ -98,6 +103,16 @@ pub fn undo(fs: &Arc<dyn VfsMut>, root: &Path, folder: &Path) -> Result<UndoRepo
     let steps = done.get(..whole).unwrap_or_default().iter().filter(|byte| **byte == b'\n').count();
     if steps == 0 {
         unchanged(fs, root, &entries)?;
+    }
+    let left = entries.get(..entries.len().saturating_sub(steps)).unwrap_or_default();
+    let missing = missing(fs.as_ref(), root, folder, left);
+    if missing.count > 0 {
+        let message = format!(
+            "{} files that the repair kept are not in {} any more: {missing}; nothing was changed",
+            missing.count,
+            folder.display()
+        );
+        return Err(Refusal::new("repair.kept-missing", message).into());
     }
     let file = match fs.create_new(&list) {
         Err(error) if error.kind() == ErrorKind::AlreadyExists => fs.open_write(&list),
@@ -127,6 +142,46 @@ pub fn undo(fs: &Arc<dyn VfsMut>, root: &Path, folder: &Path) -> Result<UndoRepo
     }
     note("\"finished\"\n").map_err(failed(&list))?;
     Ok(report)
+}
+
+/// What cannot be put back: it is not where the repair kept it. What is not there because the repair died between its note and the move still stands in its
+/// old place; that is found out by going through the lines backwards, as they will be undone.
+fn missing(fs: &dyn Vfs, root: &Path, folder: &Path, entries: &[Entry]) -> Firsts<SHOWN> {
+    let mut stands: BTreeMap<PathBuf, bool> = BTreeMap::new();
+    let is_there = |stands: &BTreeMap<PathBuf, bool>, path: &Path| {
+        stands.get(path).copied().unwrap_or_else(|| fs.metadata(path).is_ok())
+    };
+    let mut missing = Firsts::default();
+    for entry in entries.iter().rev() {
+        let (path, kept) = match entry {
+            Entry::Begin { .. } | Entry::End { .. } => continue,
+            Entry::Create { path } => {
+                stands.insert(root.join(path), false);
+                continue;
+            }
+            Entry::RemoveDir { path } => {
+                stands.insert(root.join(path), true);
+                continue;
+            }
+            Entry::Remove { path, saved } => (path, folder.join(saved)),
+            Entry::Move { path, to } => (path, root.join(to)),
+            // The copy was durable before the note.
+            Entry::Change { path, saved } => {
+                if !is_there(&stands, &folder.join(saved)) {
+                    missing.add(|| path.clone());
+                }
+                continue;
+            }
+        };
+        let old = root.join(path);
+        if is_there(&stands, &kept) {
+            stands.insert(kept, false);
+        } else if !is_there(&stands, &old) {
+            missing.add(|| path.clone());
+        }
+        stands.insert(old, true);
+    }
+    missing
 }
 
 /// Undoes one line. Taken twice it does no harm.

@@ -203,6 +203,8 @@ pub struct UndoReport {
     pub folder: String,
     /// Files and directories that are back in their place.
     pub restored: u64,
+    /// Whether it had been taken back before: then nothing was done.
+    pub already: bool,
     /// Files of the repair that were taken out of the collection, into `undone/` of the folder.
     pub taken_out: u64,
 }

@@ -17,4 +17,5 @@ mod named;
 mod plans;
 mod read_only;
 mod records;
+mod undo;
 mod users;

@@ -13,6 +13,10 @@ const SHOWN: usize = 20;
 impl Render for RepairReport {
     fn render(&self, page: &mut Page) {
         if let Some(undone) = &self.undone {
+            if undone.already {
+                page.line(format!("the repair of {} was taken back already: nothing was done", undone.folder));
+                return;
+            }
             page.line(format!(
                 "taken back: {} files are in their place again, {} files of the repair were taken out",
                 undone.restored, undone.taken_out
