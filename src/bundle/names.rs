@@ -89,10 +89,18 @@ impl Names {
                 let [Some(proxima), Some(block), Some(kind)] = ends else { return self.name(part) };
                 format!("{}.{kind}.{block}.{proxima}", self.name(column))
             }
+            NameKind::Directory if !of_zvec(part) => self.name(part),
             NameKind::IdMap | NameKind::ScalarIndex | NameKind::FtsIndex if !of_rocksdb(part) => self.name(part),
             _ => part.to_owned(),
         }
     }
+}
+
+/// Whether zvec calls a directory so.
+fn of_zvec(name: &str) -> bool {
+    let stem = name.strip_suffix(".rocksdb").unwrap_or(name);
+    let number = ["scalar.index.", "fts.", "idmap."].iter().find_map(|start| stem.strip_prefix(start)).unwrap_or(stem);
+    !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit())
 }
 
 /// Whether RocksDB calls its files so.
@@ -122,6 +130,9 @@ mod tests {
         assert_eq!(names.path("0/secret.index.3.proxima"), format!("0/{hashed}.index.3.proxima"));
         assert_eq!(names.path("secret"), hashed);
         assert_eq!(names.path("0/scalar.index.1.rocksdb/secret"), format!("0/scalar.index.1.rocksdb/{hashed}"));
+        let stray = names.path("0/secret.index.9.rocksdb");
+        assert!(!stray.contains("secret") && stray.starts_with("0/~"), "{stray}");
+        assert_eq!(names.path("0/scalar.index.9.rocksdb"), "0/scalar.index.9.rocksdb");
         assert_eq!(names.family("secret$TERMS", false), format!("{hashed}$TERMS"));
         assert_eq!(names.family("secret", true), hashed);
         assert_eq!(Names::new(false).path("0/secret.index.3.proxima"), "0/secret.index.3.proxima");

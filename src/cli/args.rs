@@ -59,6 +59,9 @@ pub struct Global {
     /// No progress and no closing remarks on stderr
     #[arg(short, long, global = true)]
     pub quiet: bool,
+    /// Threads; as many as there are cores if not given
+    #[arg(long, global = true, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
+    pub threads: Option<u16>,
     /// How long to wait for a writer to give the collection's lock back
     #[arg(long, global = true, default_value = "0", value_name = "SECONDS", value_parser = seconds)]
     pub lock_timeout: std::time::Duration,

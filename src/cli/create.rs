@@ -1,28 +1,22 @@
 //! `create`.
 
-use std::{
-    io::Read,
-    path::{Path, PathBuf},
-};
+use std::path::PathBuf;
 
 use clap::{Args, ValueEnum, ValueHint};
 
 use crate::{
-    engine::{Collection, CreateOptions, OpenOptions, Refusal, Schema, schema::shorthand},
+    engine::{Collection, CreateOptions, OpenOptions, Schema, schema::shorthand},
     format::{manifest::Style, schema_file::SchemaFile},
     report::{Exit, engine::Created, show_path},
 };
 
-use super::{Session, args::CollectionArg, error::Failure};
-
-/// A schema file larger than this is none.
-const MAX_SCHEMA: u64 = 16 << 20;
+use super::{Session, args::CollectionArg, error::Failure, schema_source::read_schema};
 
 #[derive(Debug, Args)]
 pub struct CreateArgs {
     #[command(flatten)]
     pub collection: CollectionArg,
-    /// Schema file, as `schema show --format json` has it in `data`; - for standard input
+    /// Schema file, or what `schema show --format json` printed; - for standard input
     #[arg(long, value_hint = ValueHint::FilePath, value_name = "FILE", conflicts_with_all = ["field", "vector", "name"])]
     schema: Option<PathBuf>,
     /// A scalar field, NAME:TYPE[?][:INDEX], as title:STRING? or year:INT32:INVERT
@@ -97,23 +91,4 @@ fn schema_file(session: &Session, args: &CreateArgs) -> Result<SchemaFile, Failu
         file.max_doc_count_per_segment = count;
     }
     Ok(file)
-}
-
-/// Reads a schema file; `-` is standard input.
-pub fn read_schema(session: &Session, path: &Path) -> Result<SchemaFile, Failure> {
-    let mut text = Vec::new();
-    if path.as_os_str() == "-" {
-        std::io::stdin()
-            .lock()
-            .take(MAX_SCHEMA)
-            .read_to_end(&mut text)
-            .map_err(|error| Failure::Usage(format!("the schema cannot be read from standard input: {error}")))?;
-    } else {
-        let source = crate::inspect::FileSource::open(session.vfs().as_ref(), path)
-            .map_err(|error| crate::engine::EngineError::io(path, error))?;
-        text = crate::format::read_vec(&source, 0, crate::format::Source::size(&source).min(MAX_SCHEMA), "schema.file")
-            .map_err(|error| crate::engine::EngineError::format(path, error))?;
-    }
-    serde_json::from_slice(&text)
-        .map_err(|error| Refusal::new("schema.file", format!("{} is no schema file: {error}", path.display())).into())
 }

@@ -31,6 +31,11 @@ pub enum Failure {
     Usage(String),
     /// Ctrl-C.
     Interrupted,
+    /// Ctrl-C in a repair.
+    InterruptedRepair {
+        /// Whether something that was begun could not be taken back.
+        begun: bool,
+    },
 }
 
 impl From<InspectError> for Failure {
@@ -42,7 +47,8 @@ impl From<InspectError> for Failure {
 impl From<EngineError> for Failure {
     fn from(error: EngineError) -> Self {
         match error {
-            EngineError::Open(error) => Self::Inspect(error),
+            // Whoever writes cannot do without the lock.
+            EngineError::Open(error) if !matches!(error, InspectError::Locked { .. }) => Self::Inspect(error),
             other => Self::Engine(other),
         }
     }
@@ -76,7 +82,7 @@ impl Failure {
             Self::Input(_) => Exit::Refused,
             Self::Output(_) | Self::Target { .. } => Exit::Io,
             Self::Usage(_) => Exit::Usage,
-            Self::Interrupted => Exit::Interrupted,
+            Self::Interrupted | Self::InterruptedRepair { .. } => Exit::Interrupted,
         }
     }
 
@@ -97,6 +103,13 @@ impl Failure {
             Self::Usage(message) => report("usage", message.clone(), Some("zvecctl --help lists commands and options")),
             Self::Interrupted => {
                 report("interrupted", "interrupted; what was written so far is incomplete".into(), None)
+            }
+            Self::InterruptedRepair { begun: false } => {
+                report("interrupted", "interrupted; the collection is as it was before".into(), None)
+            }
+            Self::InterruptedRepair { begun: true } => {
+                let message = "interrupted; what was begun could not be taken back";
+                report("interrupted", message.into(), Some("`zvecctl repair PATH --undo` takes it back"))
             }
         }
     }
@@ -135,6 +148,7 @@ fn engine_exit(error: &EngineError) -> Exit {
         EngineError::Damaged { finding, .. } => Exit::of_findings(std::slice::from_ref(finding)),
         EngineError::Io { .. } => Exit::Io,
         EngineError::Refused(refusal) if refusal.code.ends_with(".newer") => Exit::Newer,
+        EngineError::Refused(refusal) if refusal.code == "salvage.nothing" => Exit::NotACollection,
         EngineError::Refused(_) => Exit::Refused,
     }
 }
@@ -142,6 +156,10 @@ fn engine_exit(error: &EngineError) -> Exit {
 fn engine(error: &EngineError) -> ErrorReport {
     let message = error.to_string();
     match error {
+        EngineError::Open(InspectError::Locked { path, .. }) => {
+            let hint = "wait with --lock-timeout SECONDS; nothing is written without the lock";
+            at(report("lock.held", message, Some(hint)), path)
+        }
         EngineError::Open(error) => inspect(error),
         EngineError::Format { path, error } => {
             let hint = match error.kind {

@@ -20,10 +20,12 @@ mod man;
 mod manifest;
 mod output;
 mod recover;
+mod remedy;
 mod repair;
 mod report;
 mod salvage;
 mod schema;
+mod schema_source;
 pub mod schemas;
 mod seal;
 mod segments;
@@ -52,6 +54,10 @@ pub fn run(arguments: Vec<OsString>) -> ExitCode {
     };
     interrupt::install();
     let mut session = Session::new(&cli.global);
+    // Those that do not ask how many threads there may be work on the common ones.
+    if session.threads() > 0 {
+        let _ = rayon::ThreadPoolBuilder::new().num_threads(session.threads()).build_global();
+    }
     let (command, collection) = describe(&cli.command);
     let result = dispatch(&mut session, &cli.command);
     let exit = match result {

@@ -5,10 +5,10 @@ use std::{path::Path, sync::Arc};
 use clap::Args;
 
 use crate::{
-    engine::{Collection, OpenOptions, Opening, Sync},
+    engine::{Collection, EngineError, OpenOptions, Opening, Sync},
     inspect::{Findings, Tree},
     report::{
-        Exit,
+        Exit, Finding, Loss, Severity,
         engine::{RecoverReport, RecoveryStep},
         outlook::Outlook,
         show_path,
@@ -83,34 +83,43 @@ pub fn run(session: &mut Session, args: &RecoverArgs) -> Result<Exit, Failure> {
     }
     data.recovery = recovery;
     if let Some(error) = failure {
-        let failure = Failure::from(error);
+        let failure = match error {
+            // A rehearsal reads, and can do so without the lock.
+            EngineError::Open(error) if args.dry_run => Failure::Inspect(error),
+            error => error.into(),
+        };
         session.out.partial("recover", Some(show_path(path)), failure.exit(), &data, &failure.report());
         return Ok(failure.exit());
     }
-    let exit = exit(&data);
+    if !args.dry_run {
+        data.recovery.findings.iter_mut().for_each(done_with);
+    }
+    let exit = Exit::of_findings(&data.recovery.findings);
     session.out.report("recover", Some(show_path(path)), exit, &data)?;
     Ok(exit)
 }
 
-/// What was found is mended by now, or would be: what is left of it is whether something was lost.
-fn exit(data: &RecoverReport) -> Exit {
-    match Exit::of_findings(&data.recovery.findings) {
-        Exit::Corrupt => Exit::Warnings,
-        other => other,
+/// What cost nothing and is mended by now is worth a warning.
+fn done_with(finding: &mut Finding) {
+    if finding.severity == Severity::Error && finding.loss == Loss::None && !finding.is_newer_format() {
+        finding.severity = Severity::Warning;
     }
 }
 
 /// Recovers on a file system whose changes stay in memory.
 fn rehearse(session: &Session, path: &Path, accept_loss: bool) -> Opening {
     let options = OpenOptions { lock_timeout: session.lock_timeout(), accept_loss, ..OpenOptions::default() };
-    Collection::open(Arc::new(OverlayFs::new(session.vfs().clone())), path, options)
+    let fs = OverlayFs::new(session.vfs().clone());
+    let fs = if session.no_lock() { fs.without_lock() } else { fs };
+    Collection::open(Arc::new(fs), path, options)
 }
 
 /// What zvec would do with the collection as it is. What stands in the way of telling is told by the steps.
 fn zvec_would(session: &Session, path: &Path) -> Option<Outlook> {
     let held = session.open(path).ok()?;
     let tree = Tree::walk(held.view.vfs().as_ref(), held.view.root());
-    let options = Options { level: Level::Files, threads: 0, segment: None, fail_fast: false, seal: None };
+    let options =
+        Options { level: Level::Files, threads: session.threads(), segment: None, fail_fast: false, seal: None };
     let verified = verify(&held.view, &tree, &options, |_| {}, &mut |_, _| Flow::Continue).ok()?;
     Some(outlook(&held.view, &tree, &verified.findings, &Findings::default()))
 }

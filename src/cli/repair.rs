@@ -8,9 +8,9 @@ use std::{
 use clap::{Args, ValueHint};
 
 use crate::{
-    engine::EngineError,
+    engine::{EngineError, Refusal},
     format::schema_file::SchemaFile,
-    repair::{Hooks, Request, Step, repair, review, survey, take_back},
+    repair::{Hooks, JOURNAL, Request, Step, fix_of, repair, review, runs, survey, take_back},
     report::{
         Exit,
         repair::{DoneAction, Fix, Plan, RepairReport},
@@ -18,7 +18,10 @@ use crate::{
     },
 };
 
-use super::{Session, args::CollectionArg, error::Failure, export::lies_in, interrupt::Deferred, seal};
+use super::{
+    Session, args::CollectionArg, error::Failure, export::lies_in, interrupt::Deferred, remedy,
+    schema_source::read_schema, seal,
+};
 
 #[derive(Debug, Args)]
 pub struct RepairArgs {
@@ -30,7 +33,7 @@ pub struct RepairArgs {
     /// Mend only this; may be given several times
     #[arg(long, value_enum, value_name = "WHAT")]
     fix: Vec<Fix>,
-    /// Where the manifest has to be made anew: a schema file that tells what no file does (`schema show` prints one)
+    /// Where the manifest has to be made anew: a schema file that tells what no file does (`schema show --format json` prints one); - for standard input
     #[arg(long, value_hint = ValueHint::FilePath, value_name = "FILE", conflicts_with = "undo")]
     schema: Option<PathBuf>,
     /// Keep the plan in a file
@@ -55,12 +58,18 @@ pub fn run(session: &mut Session, args: &RepairArgs) -> Result<Exit, Failure> {
             file.display()
         )));
     }
+    // The engine would say that it cannot be read.
+    if let Some(folder) = args.quarantine.as_ref().filter(|folder| !is_run(session, folder)) {
+        let message = format!("{} is no folder of a repair: there is no journal in it", folder.display());
+        return Err(Refusal::new("repair.nothing-to-undo", message).into());
+    }
     let deferred = Deferred::new();
+    let before = runs(session.vfs().as_ref(), path);
     let request = Request {
         only: (!args.fix.is_empty()).then(|| args.fix.clone()),
         lock_timeout: session.lock_timeout(),
-        threads: 0,
-        schema: args.schema.as_deref().map(|file| read_schema(session, file)).transpose()?,
+        threads: session.threads(),
+        schema: args.schema.as_deref().map(|file| schema(session, file)).transpose()?,
         now: SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs()),
     };
     let progress = session.out.progress("bytes", 0);
@@ -88,10 +97,14 @@ pub fn run(session: &mut Session, args: &RepairArgs) -> Result<Exit, Failure> {
         }
     };
     drop(progress);
-    let report = match result {
-        Err(EngineError::Io { .. }) if deferred.asked() => return Err(Failure::Interrupted),
+    let mut report = match result {
+        Err(EngineError::Io { .. }) if deferred.asked() => {
+            // What was begun was taken back, or its journal is there.
+            return Err(Failure::InterruptedRepair { begun: runs(session.vfs().as_ref(), path) != before });
+        }
         other => other?,
     };
+    told(path, &args.fix, &mut report);
     if let Some(file) = &args.plan {
         let mut json = serde_json::to_vec_pretty(&report.plan).map_err(|error| Failure::Output(error.into()))?;
         json.push(b'\n');
@@ -100,6 +113,24 @@ pub fn run(session: &mut Session, args: &RepairArgs) -> Result<Exit, Failure> {
     let exit = exit(&report, args.yes);
     session.out.report("repair", Some(show_path(path)), exit, &report)?;
     Ok(exit)
+}
+
+fn is_run(session: &Session, folder: &Path) -> bool {
+    session.vfs().metadata(&folder.join(JOURNAL)).is_ok()
+}
+
+/// Gives findings the commands that mend them; those that this repair does not, none that it was told already.
+fn told(path: &Path, only: &[Fix], report: &mut RepairReport) {
+    remedy::attach(path, &mut report.findings);
+    remedy::attach(path, report.after.as_deref_mut().unwrap_or_default());
+    let found = report.findings.clone();
+    for finding in &mut report.plan.unmended {
+        let told = found
+            .iter()
+            .find(|other| (&other.code, &other.path, other.offset) == (&finding.code, &finding.path, finding.offset));
+        let other = fix_of(finding).is_some_and(|fix| !only.is_empty() && !only.contains(&fix));
+        finding.repair = told.filter(|_| other).and_then(|told| told.repair.clone());
+    }
 }
 
 fn exit(report: &RepairReport, told: bool) -> Exit {
@@ -116,17 +147,10 @@ fn exit(report: &RepairReport, told: bool) -> Exit {
     if lossy.gravity() > left.gravity() { lossy } else { left }
 }
 
-fn read_schema(session: &Session, file: &Path) -> Result<SchemaFile, Failure> {
-    let unreadable = |error: &dyn std::fmt::Display| Failure::Usage(format!("{}: {error}", file.display()));
-    let schema: SchemaFile = match seal::read(session, file) {
-        None => return Err(unreadable(&"no such file")),
-        Some(Err(error)) => return Err(unreadable(&error)),
-        Some(Ok(json)) => {
-            serde_json::from_slice(&json).map_err(|error| unreadable(&format!("not a schema: {error}")))?
-        }
-    };
+fn schema(session: &Session, file: &Path) -> Result<SchemaFile, Failure> {
+    let schema = read_schema(session, file)?;
     match schema.faults().first() {
-        Some(fault) => Err(unreadable(fault)),
+        Some(fault) => Err(Failure::Usage(format!("{}: {fault}", file.display()))),
         None => Ok(schema),
     }
 }

@@ -11,7 +11,9 @@ use crate::{
     vfs::LockGuard,
 };
 
-use super::{Session, args::CollectionArg, create::read_schema, error::Failure, export::lies_in, interrupt::Deferred};
+use super::{
+    Session, args::CollectionArg, error::Failure, export::lies_in, interrupt::Deferred, schema_source::read_schema,
+};
 
 /// The command as typed.
 const NAME: &str = "salvage";
@@ -26,7 +28,7 @@ pub struct SalvageArgs {
     /// What is made
     #[arg(long, value_enum, default_value = "collection", value_name = "FORMAT")]
     to: To,
-    /// Schema file to go by in place of a manifest, as `schema show --format json` has it in `data`; - for standard input
+    /// Schema file to go by in place of a manifest, or what `schema show --format json` printed; - for standard input
     #[arg(long, value_hint = ValueHint::FilePath, value_name = "FILE")]
     schema: Option<PathBuf>,
     /// Also write the newest deleted version of ids that have no live one
@@ -49,6 +51,12 @@ pub fn run(session: &mut Session, args: &SalvageArgs) -> Result<Exit, Failure> {
     let (view, _lock) = open(session, path)?;
     if lies_in(session, &args.out, path) {
         return Err(Failure::Usage(format!("{} lies in the collection, which is only read", args.out.display())));
+    }
+    let above = args.out.parent().filter(|above| !above.as_os_str().is_empty());
+    if let Some(above) = above.filter(|above| session.vfs().metadata(above).is_err()) {
+        let error =
+            std::io::Error::new(std::io::ErrorKind::NotFound, format!("there is no directory {}", above.display()));
+        return Err(Failure::Target { path: args.out.clone(), error });
     }
     let form = match args.to {
         To::Collection => Form::Collection,

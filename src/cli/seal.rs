@@ -56,7 +56,8 @@ pub fn run(session: &mut Session, args: &SealArgs) -> Result<Exit, Failure> {
     view.manifest()?;
     let deferred = Deferred::new();
     let tree = Tree::walk(view.vfs().as_ref(), view.root());
-    let options = Options { level: Level::Files, threads: 0, segment: None, fail_fast: false, seal: None };
+    let options =
+        Options { level: Level::Files, threads: session.threads(), segment: None, fail_fast: false, seal: None };
     let mut watch =
         |_, _| if deferred.asked() { Flow::Stop(crate::verify::Ended::Interrupted) } else { Flow::Continue };
     let checked = verify(view, &tree, &options, |_| (), &mut watch)?;
@@ -95,9 +96,13 @@ pub fn run(session: &mut Session, args: &SealArgs) -> Result<Exit, Failure> {
     Ok(exit)
 }
 
-/// The file beside a collection that `name` says; `.` and `..` have no name, but lead to one.
+/// The file beside a collection that `name` says; `.` and `..` have no name, but lead to one, and a link leads to the collection that has it.
 pub fn beside(session: &Session, collection: &Path, name: fn(&Path) -> Option<PathBuf>) -> Option<PathBuf> {
-    name(collection).or_else(|| name(&session.vfs().canonical(collection).ok()?))
+    let Ok(real) = session.vfs().canonical(collection) else { return name(collection) };
+    let parent = collection.parent().filter(|parent| *parent != Path::new("")).unwrap_or(Path::new("."));
+    let direct = collection.file_name().zip(session.vfs().canonical(parent).ok());
+    let is_link = direct.is_some_and(|(name, parent)| parent.join(name) != real);
+    if is_link { name(&real) } else { name(collection).or_else(|| name(&real)) }
 }
 
 /// Writes a file beside a collection, whole or not at all.

@@ -16,6 +16,7 @@ pub struct Session {
     vfs: Arc<dyn Vfs>,
     lock_timeout: Duration,
     no_lock: bool,
+    threads: usize,
 }
 
 /// A collection that is held for reading until this is dropped.
@@ -40,6 +41,7 @@ impl Session {
             vfs: Arc::new(ReadOnlyFs),
             lock_timeout: global.lock_timeout,
             no_lock: global.no_lock,
+            threads: global.threads.map_or(0, usize::from),
         }
     }
 
@@ -51,6 +53,16 @@ impl Session {
     /// The file system for commands that write.
     pub fn vfs_mut(&self) -> Arc<dyn VfsMut> {
         Arc::new(RealFs)
+    }
+
+    /// How many threads to use; 0 = one for each core.
+    pub fn threads(&self) -> usize {
+        self.threads
+    }
+
+    /// Whether readers go on without the lock.
+    pub fn no_lock(&self) -> bool {
+        self.no_lock
     }
 
     /// How long to wait for the lock.

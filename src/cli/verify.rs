@@ -10,15 +10,14 @@ use clap::{Args, ValueHint};
 
 use crate::{
     inspect::{Findings, Tree},
-    repair::fix_of,
     report::{
-        Exit, show_path,
+        Exit, Finding, show_path,
         verify::{VerifiedCollection, VerifyReport},
     },
     verify::{Ended, Flow, Job, Level, Options, State, outlook, seal::Comparison, verify},
 };
 
-use super::{Session, args::seconds, error::Failure, interrupt::Deferred, seal};
+use super::{Session, args::seconds, error::Failure, interrupt::Deferred, output::write_error, remedy, seal};
 
 /// The command as typed.
 const NAME: &str = "verify";
@@ -32,9 +31,6 @@ pub struct VerifyArgs {
     /// contents against each other
     #[arg(long, value_name = "LEVEL", default_value = "1", value_parser = level)]
     level: Level,
-    /// Threads; as many as there are cores if not given
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
-    threads: Option<u16>,
     /// Check only what belongs to this segment
     #[arg(long, value_name = "ID")]
     segment: Option<u32>,
@@ -80,24 +76,33 @@ pub fn run(session: &mut Session, args: &VerifyArgs) -> Result<Exit, Failure> {
     let deferred = Deferred::new();
     let mut report = VerifyReport { level: args.level.number(), collections: Vec::new() };
     let mut exit = Exit::Ok;
+    let mut over = None;
     for path in &args.paths {
+        if let Some(why) = &over {
+            let ended = Some(String::clone(why));
+            report.collections.push(VerifiedCollection { ended, ..VerifiedCollection::new(show_path(path)) });
+            continue;
+        }
         let mut collection = VerifiedCollection::new(show_path(path));
         let found = match one(session, args, path, &deferred, &mut collection) {
             Ok(exit) => exit,
             // Of several collections the others are worth a look all the same.
             Err(failure) if args.paths.len() > 1 => {
-                collection.error = Some(failure.report());
+                let report = failure.report();
+                write_error(&report);
+                collection.error = Some(report);
                 failure.exit()
             }
             Err(failure) => return Err(failure),
         };
-        let interrupted = found == Exit::Interrupted;
-        let stop = interrupted || (args.fail_fast && collection.errors > 0);
+        collection.checked = collection.error.is_none();
+        over = match found {
+            Exit::Interrupted => Some(Ended::Interrupted),
+            _ => (args.fail_fast && collection.errors > 0).then_some(Ended::FirstError),
+        }
+        .map(|ended| ended.word().to_owned());
         report.collections.push(collection);
         exit = if found.gravity() > exit.gravity() { found } else { exit };
-        if stop {
-            break;
-        }
     }
     let shown = args.one_path().map(show_path);
     session.out.report(NAME, shown, exit, &report)?;
@@ -125,7 +130,7 @@ fn one(
     let options = Options {
         seal: comparison.clone(),
         level: args.level,
-        threads: args.threads.map_or(0, usize::from),
+        threads: session.threads(),
         segment: args.segment,
         fail_fast: args.fail_fast,
     };
@@ -150,7 +155,7 @@ fn one(
     let mut findings = verified.findings;
     findings.extend(unusable);
     if let Some(budget) = budget {
-        budget.keep(&verified.done, args.level, &tree)?;
+        findings.extend(budget.keep(&verified.done, &verified.cut, args.level, &tree));
     }
     if let Some(comparison) = comparison {
         let (summary, finding) = comparison.summary(seal_path);
@@ -172,22 +177,11 @@ fn one(
     collection.files = verified.files;
     collection.bytes = verified.bytes;
     collection.files_left = verified.files_left;
-    for finding in &mut findings {
-        finding.repair = fix_of(finding).map(|fix| format!("zvecctl repair {} --fix {}", quoted(path), fix.name()));
-    }
+    collection.parts_left = verified.parts_left;
+    remedy::attach(path, &mut findings);
     collection.take(findings, args.max_findings);
     collection.seconds = start.elapsed().as_secs_f64();
     Ok(exit)
-}
-
-/// A path as a shell takes it.
-fn quoted(path: &Path) -> String {
-    let shown = show_path(path);
-    let plain = |c: char| c.is_ascii_alphanumeric() || "/._-+,:@%=".contains(c);
-    match !shown.is_empty() && !shown.starts_with('-') && shown.chars().all(plain) {
-        true => shown,
-        false => format!("'{}'", shown.replace('\'', r"'\''")),
-    }
 }
 
 /// A look that has only so much time.
@@ -206,9 +200,16 @@ impl Budget {
         Ok(Self { end, path, state })
     }
 
-    fn keep(mut self, done: &[PathBuf], level: Level, tree: &Tree) -> Result<(), Failure> {
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
-        self.state.note(done, level, now, |path| path.as_os_str().is_empty() || tree.get(path).is_some());
-        seal::write(&self.path, &self.state.to_json())
+    /// Keeps the state. Where that is not possible, the look was made all the same.
+    fn keep(mut self, done: &[PathBuf], cut: &[PathBuf], level: Level, tree: &Tree) -> Option<Finding> {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis());
+        let now = u64::try_from(now).unwrap_or(u64::MAX);
+        self.state.note(done, cut, level, now, |path| tree.get(path).is_some());
+        let error = seal::write(&self.path, &self.state.to_json()).err()?;
+        let detail = format!(
+            "what was checked cannot be remembered for the next run with --max-duration, which begins as this one did: {}",
+            error.report().message
+        );
+        Some(Finding::warning("verify.state-not-kept", detail))
     }
 }

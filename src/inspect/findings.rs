@@ -3,12 +3,15 @@
 use std::{
     collections::HashMap,
     path::{Path, PathBuf},
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
 use crate::{
     format::{FormatError, Kind},
-    report::{Finding, Loss, MORE_FAULTS},
+    report::{Finding, Loss, MORE_FAULTS, Severity},
 };
 
 /// A format error as a finding about `path`; the caller says what is lost by it.
@@ -53,6 +56,16 @@ struct Collected {
     per_file: HashMap<Option<String>, OfFile>,
     /// Position in `list` of the finding that stands for all rows of a file with the same fault, and how many those are.
     rows: HashMap<(String, Option<String>), (usize, u64)>,
+    /// Set by the first error.
+    raised: Option<Arc<AtomicBool>>,
+}
+
+impl Collected {
+    fn raise(&self, finding: &Finding) {
+        if let Some(flag) = self.raised.as_ref().filter(|_| finding.severity == Severity::Error) {
+            flag.store(true, Ordering::Relaxed);
+        }
+    }
 }
 
 /// The findings of one file.
@@ -82,10 +95,16 @@ impl From<Vec<Finding>> for Findings {
 }
 
 impl Findings {
+    /// None yet; the first error that is added sets `flag`.
+    pub fn raising(flag: Arc<AtomicBool>) -> Self {
+        Self(Arc::new(Mutex::new(Collected { raised: Some(flag), ..Collected::default() })))
+    }
+
     /// Adds a finding that is not there yet. One fact is one finding, however many readers run into it: what they say of
     /// its consequences is put together.
     pub fn add(&self, finding: Finding) {
         let mut collected = self.collected();
+        collected.raise(&finding);
         let Collected { list, places, per_file, .. } = &mut *collected;
         let place = (finding.code.clone(), finding.path.clone(), finding.offset);
         for known in places.get(&place).into_iter().flatten() {
@@ -119,6 +138,7 @@ impl Findings {
     /// as the documents at risk.
     pub fn add_row(&self, finding: Finding) {
         let mut collected = self.collected();
+        collected.raise(&finding);
         let end = collected.list.len();
         let key = (finding.code.clone(), finding.path.clone());
         let (_, count) = collected.rows.entry(key).or_insert((end, 0));
@@ -135,7 +155,7 @@ impl Findings {
 
     /// Whether an error is among them.
     pub fn any_error(&self) -> bool {
-        self.collected().list.iter().any(|finding| finding.severity == crate::report::Severity::Error)
+        self.collected().list.iter().any(|finding| finding.severity == Severity::Error)
     }
 
     /// Everything so far.
@@ -187,7 +207,6 @@ pub fn in_directory(dir: &Path, file: &str) -> PathBuf {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::report::Severity;
 
     #[test]
     fn rows_with_the_same_fault_are_counted() {

@@ -21,7 +21,7 @@ use crate::{
     },
     report::{
         Finding, Loss, Severity,
-        repair::{Action, Fix},
+        repair::{Action, Fix, HeldAction},
         show_path,
     },
 };
@@ -49,6 +49,10 @@ pub fn fix_of(finding: &Finding) -> Option<Fix> {
 
 /// What a finding calls for.
 pub fn target(finding: &Finding) -> Option<Target> {
+    // A seal tells that a file is another, not what it was.
+    if finding.code == "seal.mismatch" {
+        return None;
+    }
     let acts = match finding.severity {
         Severity::Error => !finding.is_newer_format() && !finding.is_io(),
         Severity::Warning => WARNINGS.iter().chain(&LEGACY).any(|code| *code == finding.code),
@@ -134,17 +138,23 @@ struct Cause {
 
 type Wanted = BTreeMap<Target, Cause>;
 
-/// The steps for a list of findings, in the order in which they are taken, and the errors that no step mends.
+/// The steps for a list of findings, in the order in which they are taken, the errors that no step mends, and the steps that have to wait.
 pub fn plan(
     view: &View,
     manifest: &Manifest,
     findings: &[Finding],
     only: Option<&[Fix]>,
-) -> (Vec<Action>, Vec<Finding>) {
+) -> (Vec<Action>, Vec<Finding>, Vec<HeldAction>) {
     let mut wanted = Wanted::new();
-    let mut unmended = Vec::new();
+    let (mut unmended, mut sources) = (Vec::new(), Vec::new());
     for finding in findings {
         let asked = |fix| only.map_or(fix != Fix::Upgrade, |only| only.contains(&fix));
+        if finding.severity == Severity::Error
+            && let Some(target) = target(finding).filter(|target| !asked(target.fix))
+            && matches!(target.fix, Fix::Segments | Fix::Forward)
+        {
+            sources.push((target, finding));
+        }
         let Some(target) = target(finding).filter(|target| asked(target.fix)) else {
             if finding.severity == Severity::Error {
                 unmended.push(finding.clone());
@@ -158,8 +168,14 @@ pub fn plan(
             cause.documents = cause.documents.max(finding.documents_at_risk);
         }
     }
-    subsume(&mut wanted);
+    let whole = subsume(&mut wanted);
+    let goes_along = |target: &Target| target.segment.is_some_and(|segment| whole.contains(&segment));
+    sources.retain(|(source, _)| !goes_along(source));
+    unmended.retain(|finding| !target(finding).is_some_and(|target| goes_along(&target)));
     follow_up(manifest, &mut wanted);
+    // Without its directory nothing else of a segment can be mended.
+    sources.sort_by_key(|(source, _)| source.fix);
+    let held = hold_back(&sources, &mut wanted);
     let actions = wanted.into_iter().map(|(target, cause)| {
         // What is made anew from rows loses nothing, whatever was wrong with it; but of an index that fits no text nobody knows which is right.
         let made_of_rows = matches!(target.fix, Fix::Lock | Fix::ScalarIndex | Fix::FtsIndex | Fix::IdMap | Fix::Gc)
@@ -174,7 +190,39 @@ pub fn plan(
             documents: cause.documents,
         }
     });
-    (actions.collect(), unmended)
+    (actions.collect(), unmended, held)
+}
+
+/// Takes out what would be made from rows that are damaged, where their repair is not asked for.
+fn hold_back(sources: &[(Target, &Finding)], wanted: &mut Wanted) -> Vec<HeldAction> {
+    let mut held = Vec::new();
+    wanted.retain(|target, cause| {
+        let Some((first, finding)) = sources.iter().find(|(source, _)| is_made_from(target, source)) else {
+            return true;
+        };
+        // One that another step called for is no answer to anybody's question.
+        if !cause.codes.is_empty() {
+            let place = finding.path.as_deref().unwrap_or("the collection");
+            let because = match first.fix {
+                Fix::Segments => format!("segment {place} has to be restored or given up first ({})", finding.code),
+                _ => format!("it is made from rows that are damaged themselves ({} in {place})", finding.code),
+            };
+            held.push(HeldAction { fix: target.fix, path: show_path(&target.path), first: first.fix, because });
+        }
+        false
+    });
+    held
+}
+
+/// Whether a step makes something of what another mends.
+fn is_made_from(target: &Target, source: &Target) -> bool {
+    let here = target.segment == source.segment;
+    match (source.fix, target.fix) {
+        (Fix::Segments, Fix::Forward | Fix::Vectors) => here,
+        (_, Fix::ScalarIndex | Fix::FtsIndex) => here,
+        (_, Fix::Deletes | Fix::IdMap) => true,
+        _ => false,
+    }
 }
 
 /// A finding that stands at an index and concerns the rows: the forward blocks of the segment.
@@ -190,13 +238,14 @@ fn blocks_of(manifest: &Manifest, target: Target) -> Vec<Target> {
     paths.map(|path| Target { path, ..target.clone() }).collect()
 }
 
-/// What is missing with a whole segment, or stands in one that no manifest lists, is not mended on its own.
-fn subsume(wanted: &mut Wanted) {
+/// What is missing with a whole segment, or stands in one that no manifest lists, is not mended on its own. These segments.
+fn subsume(wanted: &mut Wanted) -> BTreeSet<u32> {
     let whole: BTreeSet<u32> =
         wanted.keys().filter(|target| target.fix == Fix::Segments).filter_map(|target| target.segment).collect();
     wanted.retain(|target, _| {
         target.fix == Fix::Segments || target.segment.is_none_or(|segment| !whole.contains(&segment))
     });
+    whole
 }
 
 /// Steps that others call for: rows that are given up or corrected change what indexes and id map should say.

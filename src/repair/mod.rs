@@ -17,6 +17,6 @@ mod undo;
 
 pub use diagnose::fix_of;
 pub use fingerprint::fingerprint;
-pub use journal::JournalFs;
+pub use journal::{JOURNAL, JournalFs};
 pub use run::{Hooks, Request, Step, repair, review, survey, take_back};
 pub use undo::runs;

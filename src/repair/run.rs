@@ -208,7 +208,7 @@ fn look(fs: &Arc<dyn Vfs>, root: &Path, request: &Request, hooks: &mut Hooks<'_>
         }
         findings.splice(0..0, view.findings().iter().cloned());
     }
-    let (mut actions, mut unmended) = diagnose::plan(seen, &base.manifest, &findings, request.only.as_deref());
+    let (mut actions, mut unmended, held) = diagnose::plan(seen, &base.manifest, &findings, request.only.as_deref());
     if let Some(action) = actions.iter_mut().find(|action| action.fix == Fix::Manifest) {
         action.does = format!("publish a new manifest: {}", base.how);
     } else if base.changed {
@@ -225,6 +225,12 @@ fn look(fs: &Arc<dyn Vfs>, root: &Path, request: &Request, hooks: &mut Hooks<'_>
             },
         );
         actions.sort_by_key(|action| action.fix);
+        unmended.retain(|finding| diagnose::fix_of(finding) != Some(Fix::Manifest));
+    }
+    // What is put right on the way is no reason to begin.
+    let told = |action: &Action| action.fix != Fix::Manifest || !action.findings.is_empty();
+    if request.only.as_ref().is_some_and(|only| !only.contains(&Fix::Manifest)) && !actions.iter().any(told) {
+        actions.clear();
     }
     // A manifest whose rules stay broken may lack what a file belongs to.
     if !manifest::check(&base.manifest).is_empty() {
@@ -245,6 +251,7 @@ fn look(fs: &Arc<dyn Vfs>, root: &Path, request: &Request, hooks: &mut Hooks<'_>
         manifest: base.name.map(|name| name.to_string()),
         actions,
         unmended,
+        held,
     };
     let documents = count(seen, &base.manifest);
     Ok(Survey { base, findings, plan, documents })

@@ -93,6 +93,22 @@ pub struct Plan {
     pub unmended: Vec<Finding>,
     /// What it was restricted to (`--fix`); `null` if to nothing.
     pub only: Option<Vec<Fix>>,
+    /// Steps that are asked for and not taken, because another has to come first.
+    #[serde(default)]
+    pub held: Vec<HeldAction>,
+}
+
+/// A step that would make something from what is damaged itself, and so destroy the better copy.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct HeldAction {
+    /// What was to be mended.
+    pub fix: Fix,
+    /// The file or directory, relative to the collection.
+    pub path: String,
+    /// What has to come first.
+    pub first: Fix,
+    /// Why, in words.
+    pub because: String,
 }
 
 /// What one step did.

@@ -19,6 +19,8 @@ pub struct VerifyReport {
 pub struct VerifiedCollection {
     /// The collection, as it was given.
     pub path: String,
+    /// Whether it was looked at. If not, `error` or `ended` says why.
+    pub checked: bool,
     /// The manifest in force; `null` if none can be used.
     pub manifest: Option<String>,
     /// Why not everything was checked: `interrupted`, `budget` (`--max-duration`), `first-error` (`--fail-fast`); `null` if everything was.
@@ -29,6 +31,8 @@ pub struct VerifiedCollection {
     pub bytes: u64,
     /// Files that are there, and were not looked at because of `ended`.
     pub files_left: u64,
+    /// What else was not checked because of `ended`, in words: what is wider than one file.
+    pub parts_left: Vec<String>,
     /// How long it took.
     pub seconds: f64,
     /// Errors found.
@@ -72,11 +76,13 @@ impl VerifiedCollection {
     pub fn new(path: String) -> Self {
         Self {
             path,
+            checked: false,
             manifest: None,
             ended: None,
             files: 0,
             bytes: 0,
             files_left: 0,
+            parts_left: Vec::new(),
             seconds: 0.0,
             errors: 0,
             warnings: 0,

@@ -1,6 +1,9 @@
 //! What every checker is given: the collection, how deep to look, and where findings go.
 
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, AtomicU64, Ordering},
+};
 
 use crate::{
     format::manifest::Manifest,
@@ -40,14 +43,26 @@ pub struct Context<'a> {
     /// Where findings go.
     pub findings: Findings,
     read: AtomicU64,
-    stop: AtomicBool,
+    stop: Arc<AtomicBool>,
 }
 
 impl<'a> Context<'a> {
     /// A context without findings.
     pub fn new(view: &'a View, manifest: &'a Manifest, level: Level) -> Self {
-        let (findings, read, stop) = (Findings::default(), AtomicU64::new(0), AtomicBool::new(false));
+        let (findings, read, stop) = (Findings::default(), AtomicU64::new(0), Arc::new(AtomicBool::new(false)));
         Self { view, manifest, level, findings, read, stop }
+    }
+
+    /// The same, ended by the first error that is added to its findings.
+    #[must_use]
+    pub fn failing_fast(self) -> Self {
+        Self { findings: Findings::raising(self.stop.clone()), ..self }
+    }
+
+    /// For what reads along and tells nothing: findings of its own, which nobody sees, ended with this one.
+    #[must_use]
+    pub fn quiet(&self, level: Level) -> Self {
+        Self { level, findings: Findings::default(), read: AtomicU64::new(0), stop: self.stop.clone(), ..*self }
     }
 
     /// Whether checks of this level are asked for.

@@ -7,7 +7,7 @@ use crate::{
         fts::tokenize,
         manifest::{proto::FtsIndexParams, row_count},
     },
-    inspect::{Findings, SegmentRef, documents::segment_doc_ids},
+    inspect::{Findings, SegmentRef, documents::segment_doc_ids, segments_of},
 };
 
 use super::{
@@ -52,6 +52,19 @@ impl Deep {
         if let Some(shared) = self.0 {
             rows::check_collection(context, shared);
         }
+    }
+
+    /// The same without them: their ids and keys are read for this alone.
+    pub(super) fn collection_alone(&self, context: &Context<'_>) {
+        if self.0.is_none() {
+            return;
+        }
+        let quiet = context.quiet(Level::Structures);
+        let shared = Shared::open(&quiet);
+        for segment in segments_of(context.manifest) {
+            rows::read_ids(context, &quiet, segment, &shared);
+        }
+        rows::check_collection(context, shared);
     }
 }
 

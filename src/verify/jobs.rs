@@ -1,4 +1,4 @@
-//! What there is to check, file by file.
+//! What there is to check: file by file, and what is wider than a file.
 
 use std::path::{Path, PathBuf};
 
@@ -16,7 +16,7 @@ use crate::{
 use super::{
     context::{Context, Level},
     deep::Deep,
-    files as checks,
+    files as checks, wounds,
 };
 
 /// One piece of work: a file, or a directory that belongs together.
@@ -57,13 +57,44 @@ pub enum Work {
     Index,
     /// The rows of a segment, with everything that hangs on them.
     Segment,
-    /// What spans segments.
+    /// Known wounds of a segment.
+    Wounds,
+    /// Directories of segments that the manifest does not list.
+    Orphans,
+    /// Keys of deleted documents.
+    Keys,
+    /// What is gone since the collection was sealed.
+    Seal,
+    /// Id map, delete set and log against the rows of all segments.
     Collection,
 }
 
+impl Job {
+    /// In words, where it is about no file of its own.
+    pub fn says(&self) -> Option<String> {
+        let segment = || self.segment.map_or_else(String::new, |id| format!(" of segment {id}"));
+        Some(match self.work {
+            Work::Segment => format!("rows, indexes and vectors{}", segment()),
+            Work::Wounds => format!("known wounds{}", segment()),
+            Work::Orphans => "segments that the manifest does not list".to_owned(),
+            Work::Keys => "keys of deleted documents".to_owned(),
+            Work::Seal => "files that are gone since they were sealed".to_owned(),
+            Work::Collection => "id map, delete set and log against the rows".to_owned(),
+            _ => return None,
+        })
+    }
+}
+
+/// Whether a job of this path is about no file: its name says what else.
+pub(super) fn is_wider(path: &Path) -> bool {
+    path.file_name().and_then(|name| name.to_str()).is_some_and(|name| name.starts_with('('))
+}
+
 /// The jobs of a look at `tree`, the largest first. A segment restricts them to what is its own.
-pub(super) fn plan(context: &Context<'_>, tree: &Tree, segment: Option<u32>) -> Vec<Job> {
+pub(super) fn plan(context: &Context<'_>, tree: &Tree, segment: Option<u32>, sealed: bool) -> Vec<Job> {
     let mut jobs = Vec::new();
+    let wider =
+        |path: PathBuf, work, segment| Job { path, work, segment, files: 0, bytes: 0, documents: 0, needed: true };
     let view = context.view;
     let known = view.used().is_some();
     if known {
@@ -79,24 +110,32 @@ pub(super) fn plan(context: &Context<'_>, tree: &Tree, segment: Option<u32>) -> 
             let (_, segment) = names::classify(&path);
             jobs.push(Job { segment, ..job(tree, path, Work::Wal, true) });
         }
-        for listed in segments_of(context.manifest).iter().filter(|_| context.wants(Level::Structures)) {
-            let path = names::segment_dir(listed.id());
-            let documents = crate::format::manifest::row_count(listed.meta);
-            let work = Work::Segment;
-            jobs.push(Job { path, work, segment: Some(listed.id()), files: 0, bytes: 0, documents, needed: true });
+        let deep = context.wants(Level::Structures);
+        for listed in segments_of(context.manifest) {
+            let dir = names::segment_dir(listed.id());
+            if deep {
+                let documents = crate::format::manifest::row_count(listed.meta);
+                jobs.push(Job { documents, ..wider(dir.clone(), Work::Segment, Some(listed.id())) });
+            }
+            jobs.push(wider(dir.join("(wounds)"), Work::Wounds, Some(listed.id())));
         }
-        if context.wants(Level::Structures) {
-            let (path, work) = (PathBuf::new(), Work::Collection);
-            jobs.push(Job { path, work, segment: None, files: 0, bytes: 0, documents: 0, needed: true });
+        jobs.push(wider("(orphans)".into(), Work::Orphans, None));
+        if deep {
+            jobs.push(wider("(keys)".into(), Work::Keys, None));
+            jobs.push(wider("(rows)".into(), Work::Collection, None));
         }
     } else {
         undecided(tree, &mut jobs);
+    }
+    if sealed {
+        jobs.push(wider("(seal)".into(), Work::Seal, None));
     }
     for file in view.manifests() {
         jobs.push(job(tree, file.path.clone(), Work::Manifest, false));
     }
     jobs.retain(|job| segment.is_none() || job.segment == segment);
-    jobs.sort_by(|a, b| (b.bytes, &a.path, a.work).cmp(&(a.bytes, &b.path, b.work)));
+    // What spans segments comes when they have been looked at.
+    jobs.sort_by(|a, b| (b.bytes, a.work, &a.path).cmp(&(a.bytes, b.work, &b.path)));
     jobs
 }
 
@@ -144,7 +183,12 @@ fn directory_work(path: &Path) -> Option<Work> {
     }
 }
 
-/// Does one job; that of [`Work::Collection`] comes when all others are done.
+/// Whether files of vectors are checked with their segment: deeper levels look at those of a column together.
+pub(super) fn with_segment(context: &Context<'_>) -> bool {
+    context.wants(Level::Structures) && context.view.used().is_some()
+}
+
+/// Does one job.
 pub(super) fn run(context: &Context<'_>, deep: &Deep, tree: &Tree, job: &Job) {
     match job.work {
         Work::Manifest => context.count(job.bytes),
@@ -152,15 +196,22 @@ pub(super) fn run(context: &Context<'_>, deep: &Deep, tree: &Tree, job: &Job) {
         Work::IdMap | Work::Index => checks::database::check(context, tree, job),
         Work::Wal => checks::log::check(context, job),
         Work::Forward => checks::forward::check(context, job),
-        // Deeper levels look at a column's files together, with their segment.
-        Work::Vectors if context.wants(Level::Structures) && context.view.used().is_some() => {}
+        Work::Vectors if with_segment(context) => {}
         Work::Vectors => checks::vectors::check(context, job),
         Work::Segment => {
             if let Some(segment) = listed(context, job.segment) {
                 deep.segment(context, segment);
             }
         }
-        Work::Collection => {}
+        Work::Wounds => {
+            if let Some(segment) = listed(context, job.segment) {
+                wounds::of_segment(context, tree, segment);
+            }
+        }
+        Work::Orphans => wounds::orphans(context, tree),
+        Work::Keys => wounds::keys(context),
+        // Both need more than the job; the run sees to them.
+        Work::Seal | Work::Collection => {}
     }
 }
 

@@ -1,6 +1,7 @@
 //! One run over a collection: jobs on threads, watched from the side.
 
 use std::{
+    path::PathBuf,
     sync::atomic::{AtomicBool, AtomicUsize, Ordering},
     sync::{Arc, mpsc},
     time::Duration,
@@ -83,8 +84,12 @@ pub struct Verified {
     pub bytes: u64,
     /// Files that were not checked because it ended early.
     pub files_left: u64,
+    /// What else was not checked, in words.
+    pub parts_left: Vec<String>,
     /// The jobs that were done to their end, by their place.
-    pub done: Vec<std::path::PathBuf>,
+    pub done: Vec<PathBuf>,
+    /// Those that were begun and cut short.
+    pub cut: Vec<PathBuf>,
 }
 
 /// Checks a collection. `order` may put the jobs into another order; they are begun in it. `watch` is called now and then with the bytes
@@ -104,6 +109,7 @@ pub fn verify(
     let none = Manifest::default();
     let manifest = view.used().and_then(|file| file.manifest.as_ref()).unwrap_or(&none);
     let context = Context::new(view, manifest, options.level);
+    let context = if options.fail_fast { context.failing_fast() } else { context };
     if let Some(id) = options.segment {
         view.manifest()?;
         if !view.segments()?.iter().any(|segment| segment.id() == id) {
@@ -112,68 +118,32 @@ pub fn verify(
     } else {
         context.findings.extend(view.findings().iter().cloned());
         context.findings.extend(tree.findings.iter().cloned());
+        wounds::schema(&context);
     }
     let list = file_roles::list(view, tree);
     let of_set = file_roles::findings(&list, view).into_iter().chain(files::set::findings(view, tree, &list));
     context.findings.extend(of_set.filter(|finding| concerns(finding, options.segment)));
-    let mut jobs = jobs::plan(&context, tree, options.segment);
+    let mut jobs = jobs::plan(&context, tree, options.segment, options.seal.is_some());
     order(&mut jobs);
-    let total = jobs.iter().map(|job| job.bytes).sum::<u64>();
-    let mut verified =
-        Verified { findings: Vec::new(), ended: None, files: 0, bytes: 0, files_left: 0, done: Vec::new() };
-    let finished: Vec<AtomicBool> = jobs.iter().map(|_| AtomicBool::new(false)).collect();
-    let next = AtomicUsize::new(0);
+    let run = Run::new(&context, tree, options.seal.as_deref(), &jobs);
     let deep = Deep::new(&context);
-    // One after the other from the front, whichever thread is free: the order is that of the budget, and large files come first.
-    let worker = |deep: &Deep| {
-        while let Some((job, finished)) = jobs.iter().zip(&finished).nth(next.fetch_add(1, Ordering::Relaxed)) {
-            if context.stopped() {
-                return;
-            }
-            jobs::run(&context, deep, tree, job);
-            if let Some(seal) = &options.seal {
-                seal.job(&context, tree, job);
-            }
-            // A job that was cut short is not done, and what spans segments comes last.
-            if !context.stopped() && job.work != Work::Collection {
-                finished.store(true, Ordering::Release);
-            }
-        }
-    };
-    let work = || {
-        rayon::scope(|scope| (0..rayon::current_num_threads()).for_each(|_| scope.spawn(|_| worker(&deep))));
-        let spanning = jobs.iter().zip(&finished).find(|(job, _)| job.work == Work::Collection);
-        if let Some((_, finished)) = spanning.filter(|_| !context.stopped()) {
-            deep.collection(&context);
-            finished.store(!context.stopped(), Ordering::Release);
-        }
-        if !context.stopped() {
-            wounds::check(&context, tree, options.segment);
-            if let Some(seal) = options.seal.as_ref().filter(|_| options.segment.is_none()) {
-                seal.finish(&context, tree);
-            }
-        }
-    };
     let pool = rayon::ThreadPoolBuilder::new().num_threads(options.threads).build();
-    verified.ended = std::thread::scope(|scope| {
+    let ended = std::thread::scope(|scope| {
         let (done, waiting) = mpsc::channel::<()>();
-        let context = &context;
+        let (run, context) = (&run, &context);
         scope.spawn(move || {
             match pool {
-                Ok(pool) => pool.install(work),
+                Ok(pool) => pool.install(|| run.work(deep)),
                 // The system gives no threads: this one will do.
-                Err(_) => work(),
+                Err(_) => run.work(deep),
             }
             drop(done);
         });
+        let total = run.jobs.iter().map(|job| job.bytes).sum::<u64>();
         let mut ended = None;
         loop {
             let over = waiting.recv_timeout(TICK) != Err(mpsc::RecvTimeoutError::Timeout);
-            let flow = if options.fail_fast && context.findings.any_error() {
-                Flow::Stop(Ended::FirstError)
-            } else {
-                watch(context.counted(), total)
-            };
+            let flow = watch(context.counted(), total);
             if over {
                 break ended;
             }
@@ -185,20 +155,113 @@ pub fn verify(
             }
         }
     });
-    for (job, finished) in jobs.iter().zip(&finished) {
-        if finished.load(Ordering::Acquire) {
-            verified.files += job.files;
-            verified.bytes += job.bytes;
-            verified.done.push(job.path.clone());
-        } else {
-            verified.files_left += job.files;
+    let first_error = (options.fail_fast && context.findings.any_error()).then_some(Ended::FirstError);
+    Ok(run.verified(ended.or(first_error)))
+}
+
+/// The jobs of a run, and what became of each.
+struct Run<'a> {
+    context: &'a Context<'a>,
+    tree: &'a Tree,
+    seal: Option<&'a Comparison>,
+    jobs: &'a [Job],
+    fates: Vec<Fate>,
+    next: AtomicUsize,
+    /// Whether what spans segments has to read their ids itself: its turn comes before that of a segment.
+    alone: bool,
+}
+
+/// What became of a job.
+#[derive(Default)]
+struct Fate {
+    begun: AtomicBool,
+    finished: AtomicBool,
+}
+
+impl<'a> Run<'a> {
+    fn new(context: &'a Context<'a>, tree: &'a Tree, seal: Option<&'a Comparison>, jobs: &'a [Job]) -> Self {
+        let at = |work| move |job: &Job| job.work == work;
+        let spanning = jobs.iter().position(at(Work::Collection));
+        let alone = spanning.is_some_and(|spanning| jobs.iter().skip(spanning).any(at(Work::Segment)));
+        let fates = jobs.iter().map(|_| Fate::default()).collect();
+        Self { context, tree, seal, jobs, fates, next: AtomicUsize::new(0), alone }
+    }
+
+    fn work(&self, deep: Deep) {
+        rayon::scope(|scope| (0..rayon::current_num_threads()).for_each(|_| scope.spawn(|_| self.jobs(&deep))));
+        let spanning = self.jobs.iter().zip(&self.fates).find(|(job, _)| job.work == Work::Collection);
+        if let Some((_, fate)) = spanning.filter(|_| !self.alone) {
+            self.job(fate, || deep.collection(self.context));
         }
     }
-    if verified.ended.is_none() && verified.files_left > 0 && options.fail_fast {
-        verified.ended = Some(Ended::FirstError);
+
+    /// One after the other from the front, whichever thread is free: the order is that of the budget, and large files come first.
+    fn jobs(&self, deep: &Deep) {
+        let next = || self.next.fetch_add(1, Ordering::Relaxed);
+        while let Some((job, fate)) = self.jobs.iter().zip(&self.fates).nth(next()) {
+            match job.work {
+                Work::Collection if self.alone => self.job(fate, || deep.collection_alone(self.context)),
+                // After all segments.
+                Work::Collection => {}
+                _ => self.job(fate, || self.one(deep, job)),
+            }
+        }
     }
-    verified.findings = context.findings.list();
-    Ok(verified)
+
+    fn one(&self, deep: &Deep, job: &Job) {
+        jobs::run(self.context, deep, self.tree, job);
+        if let Some(seal) = self.seal {
+            match job.work {
+                Work::Seal => seal.finish(self.context, self.tree, self.jobs),
+                _ => seal.job(self.context, self.tree, job),
+            }
+        }
+    }
+
+    /// Does a job, unless the run is over. One that was cut short is not done.
+    fn job(&self, fate: &Fate, does: impl FnOnce()) {
+        if self.context.stopped() {
+            return;
+        }
+        fate.begun.store(true, Ordering::Release);
+        does();
+        fate.finished.store(!self.context.stopped(), Ordering::Release);
+    }
+
+    /// Whether a job is done. Where a file is checked with its segment, it is when the segment is.
+    fn is_done(&self, job: &Job, fate: &Fate) -> bool {
+        let finished = |fate: &Fate| fate.finished.load(Ordering::Acquire);
+        let of_segment = job.work == Work::Vectors && jobs::with_segment(self.context);
+        let segment = || {
+            let mut all = self.jobs.iter().zip(&self.fates);
+            all.find(|(other, _)| other.work == Work::Segment && other.segment == job.segment)
+        };
+        finished(fate) && (!of_segment || segment().is_some_and(|(_, fate)| finished(fate)))
+    }
+
+    fn verified(&self, ended: Option<Ended>) -> Verified {
+        let findings = self.context.findings.list();
+        let (parts_left, done, cut) = (Vec::new(), Vec::new(), Vec::new());
+        let mut verified = Verified { findings, ended, files: 0, bytes: 0, files_left: 0, parts_left, done, cut };
+        for (job, fate) in self.jobs.iter().zip(&self.fates) {
+            if self.is_done(job, fate) {
+                verified.files += job.files;
+                verified.bytes += job.bytes;
+                verified.done.push(job.path.clone());
+                continue;
+            }
+            verified.files_left += job.files;
+            verified.parts_left.extend(job.says());
+            if fate.begun.load(Ordering::Acquire) {
+                verified.cut.push(job.path.clone());
+            }
+        }
+        // It was over when the time was, or somebody asked: all is checked.
+        if verified.files_left == 0 && verified.parts_left.is_empty() {
+            verified.ended = None;
+        }
+        verified
+    }
 }
 
 /// Whether a finding has to do with a segment; without one all have.

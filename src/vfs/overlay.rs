@@ -25,12 +25,20 @@ use super::{
 pub struct OverlayFs {
     base: Arc<dyn Vfs>,
     tree: Arc<Tree>,
+    /// Whether the base's locks are taken.
+    locks: bool,
 }
 
 impl OverlayFs {
     /// A file system that shows `base`, nothing changed yet.
     pub fn new(base: Arc<dyn Vfs>) -> Self {
-        Self { tree: Arc::new(Tree::new(Some(base.clone()))), base }
+        Self { tree: Arc::new(Tree::new(Some(base.clone()))), base, locks: true }
+    }
+
+    /// The same with locks of its own alone: whoever writes to the base meanwhile may be seen half done.
+    #[must_use]
+    pub fn without_lock(self) -> Self {
+        Self { locks: false, ..self }
     }
 
     /// Two paths to one file must meet in one node: the directories on the way, as far as the base has them, without links.
@@ -77,7 +85,7 @@ impl OverlayFs {
     fn lock(&self, path: &Path, mode: LockMode) -> io::Result<LockGuard> {
         let cell = self.tree.file(&self.follow(path)?)?;
         let own = cell.lock(mode)?;
-        match &cell.below {
+        match cell.below.as_ref().filter(|_| self.locks) {
             Some(below) => Ok(LockGuard::new(LockMode::Shared, (self.base.lock_shared(below)?, own))),
             None => Ok(own),
         }

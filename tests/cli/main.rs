@@ -17,5 +17,6 @@ mod named;
 mod plans;
 mod read_only;
 mod records;
+mod remedies;
 mod undo;
 mod users;

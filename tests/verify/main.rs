@@ -4,6 +4,7 @@
 mod support;
 
 mod archives;
+mod budget;
 mod digest;
 mod explain;
 mod options;

@@ -1,11 +1,11 @@
 //! How `repair` looks to people.
 
 use crate::report::{
-    Loss, Severity,
-    repair::{Action, DoneAction, RepairReport},
+    Finding, Loss, Severity,
+    repair::{Action, DoneAction, HeldAction, Plan, RepairReport},
 };
 
-use super::page::{Page, Render, finding_line, or_dash};
+use super::page::{Page, Render, finding_line, many, or_dash};
 
 /// Lost documents that are listed in a table.
 const SHOWN: usize = 20;
@@ -18,8 +18,9 @@ impl Render for RepairReport {
                 return;
             }
             page.line(format!(
-                "taken back: {} files are in their place again, {} files of the repair were taken out",
-                undone.restored, undone.taken_out
+                "taken back: {} in place again, {} of the repair taken out",
+                many(undone.restored, "file"),
+                many(undone.taken_out, "file")
             ));
             page.line(format!("what was taken out is kept in {}", undone.folder));
             return;
@@ -33,27 +34,62 @@ impl Render for RepairReport {
 }
 
 fn nothing(report: &RepairReport, page: &mut Page) {
-    let unmended = &report.plan.unmended;
-    if unmended.is_empty() {
+    let Plan { unmended, held, .. } = &report.plan;
+    if unmended.is_empty() && held.is_empty() {
         page.line("nothing to repair");
         return;
     }
-    page.line(format!("{} errors, and nothing here can mend them:", unmended.len()));
-    unmended.iter().for_each(|finding| page.line(format!("  {}", finding_line(finding))));
-    page.line("`zvecctl salvage` writes every readable document to a new place");
+    waiting(held, page);
+    let (others, none): (Vec<&Finding>, Vec<_>) = unmended.iter().partition(|finding| finding.repair.is_some());
+    let count = |findings: &[&Finding]| many(findings.len() as u64, "error");
+    if !others.is_empty() {
+        page.line(format!("{} that this does not mend, and another fix does:", count(&others)));
+        list(&others, page);
+    }
+    if !none.is_empty() {
+        page.line(format!(
+            "{}, and nothing here can mend {}:",
+            count(&none),
+            if none.len() == 1 { "it" } else { "them" }
+        ));
+        list(&none, page);
+        page.line("`zvecctl salvage` writes every readable document to a new place");
+    }
+}
+
+/// Findings with the commands that mend them.
+fn list(findings: &[&Finding], page: &mut Page) {
+    for (at, finding) in findings.iter().enumerate() {
+        page.line(format!("  {}", finding_line(finding)));
+        let next = findings.get(at + 1).map(|next| &next.repair);
+        if let Some(command) = finding.repair.as_ref().filter(|_| next != Some(&finding.repair)) {
+            page.line(format!("    remedy: {command}"));
+        }
+    }
+}
+
+fn waiting(held: &[HeldAction], page: &mut Page) {
+    for step in held {
+        let what = format!("{} {}", step.fix.name(), step.path);
+        let first = step.first.name();
+        page.line(format!("not taken: {}: {}: --fix {first} comes first", what.trim_end(), step.because));
+    }
 }
 
 fn planned(report: &RepairReport, page: &mut Page) {
     let errors = report.findings.iter().filter(|finding| finding.severity == Severity::Error).count();
-    let errors = if errors == 1 { "1 error".to_owned() } else { format!("{errors} errors") };
-    page.line(format!("{errors} found. The plan, of which nothing has been done yet:"));
+    page.line(format!("{} found. The plan, of which nothing has been done yet:", many(errors as u64, "error")));
     page.gap();
     let rows: Vec<Vec<String>> = report.plan.actions.iter().enumerate().map(|(at, action)| row(at, action)).collect();
     page.table(&["step", "fix", "what", "does", "lost", "because of"], &rows);
+    if !report.plan.held.is_empty() {
+        page.gap();
+        waiting(&report.plan.held, page);
+    }
     if !report.plan.unmended.is_empty() {
         page.gap();
         page.line("not mended by it:");
-        report.plan.unmended.iter().for_each(|finding| page.line(format!("  {}", finding_line(finding))));
+        list(&report.plan.unmended.iter().collect::<Vec<_>>(), page);
     }
     page.gap();
     page.line(
@@ -113,7 +149,7 @@ fn lost(done: &DoneAction, page: &mut Page) {
     }
     let more = done.lost.len().saturating_sub(SHOWN) as u64 + done.lost_unlisted;
     if more > 0 {
-        page.line(format!("  and {more} more documents lost"));
+        page.line(format!("  and {} lost", many(more, "more document")));
     }
     done.doubtful.iter().for_each(|line| page.line(format!("  doubtful: {line}")));
 }

@@ -11,7 +11,7 @@ use crate::report::{
 
 use super::{
     super::explain,
-    page::{Page, Render, finding_line, size},
+    page::{Page, Render, finding_line, many, size},
 };
 
 impl Render for VerifyReport {
@@ -21,6 +21,9 @@ impl Render for VerifyReport {
             page.line(summary(collection, self.level));
             if let Some(error) = &collection.error {
                 page.line(format!("  error: {} [{}]", error.message, error.code));
+            }
+            if !collection.parts_left.is_empty() {
+                page.line(format!("  not checked either: {}", collection.parts_left.join("; ")));
             }
             let mut last: Option<&Finding> = None;
             for finding in &collection.findings {
@@ -35,12 +38,16 @@ impl Render for VerifyReport {
                 remedy(before, page);
             }
             if collection.unlisted > 0 {
-                page.line(format!("  and {} more findings (--max-findings)", collection.unlisted));
+                page.line(format!("  and {} (--max-findings)", many(collection.unlisted, "more finding")));
             }
             if let Some(seal) = &collection.seal {
                 page.line(format!(
-                    "  seal of {}: {}; {} files unchanged, {} replaced by an engine, {} changed otherwise",
-                    seal.sealed, seal.state, seal.unchanged, seal.replaced, seal.mismatches
+                    "  seal of {}: {}; {} unchanged, {} replaced by an engine, {} changed otherwise",
+                    seal.sealed,
+                    seal.state,
+                    many(seal.unchanged, "file"),
+                    seal.replaced,
+                    seal.mismatches
                 ));
             }
             if let Some(outlook) = &collection.outlook {
@@ -62,34 +69,40 @@ fn remedy(finding: &Finding, page: &mut Page) {
 }
 
 fn summary(collection: &VerifiedCollection, level: u8) -> String {
-    if collection.error.is_some() {
-        return format!("{}: not checked", collection.path);
+    if !collection.checked {
+        return match &collection.ended {
+            Some(ended) => format!("{}: not checked: {}", collection.path, why(ended)),
+            None => format!("{}: not checked", collection.path),
+        };
     }
-    let count = |count: u64, one: &str| match count {
-        0 => format!("no {one}s"),
-        1 => format!("1 {one}"),
-        more => format!("{more} {one}s"),
-    };
     let manifest = collection.manifest.as_deref().unwrap_or("no usable manifest");
     let mut line = format!(
         "{} ({manifest}): level {level}, {}, {}, {:.2} s: {}, {}, {}",
         collection.path,
-        count(collection.files, "file"),
+        some(collection.files, "file"),
         size(collection.bytes),
         collection.seconds,
-        count(collection.errors, "error"),
-        count(collection.warnings, "warning"),
-        count(collection.infos, "remark")
+        some(collection.errors, "error"),
+        some(collection.warnings, "warning"),
+        some(collection.infos, "remark")
     );
     if let Some(ended) = &collection.ended {
-        let why = match ended.as_str() {
-            "interrupted" => "interrupted",
-            "budget" => "the time is over (--max-duration)",
-            _ => "stopped at the first error (--fail-fast)",
-        };
-        line.push_str(&format!("; {why}, {} not checked", count(collection.files_left, "file")));
+        line.push_str(&format!("; {}, {} not checked", why(ended), some(collection.files_left, "file")));
     }
     line
+}
+
+fn why(ended: &str) -> &'static str {
+    match ended {
+        "interrupted" => "interrupted",
+        "budget" => "the time is over (--max-duration)",
+        _ => "stopped at the first error (--fail-fast)",
+    }
+}
+
+/// A number of things, none as a word.
+fn some(count: u64, one: &str) -> String {
+    if count == 0 { format!("no {one}s") } else { many(count, one) }
 }
 
 impl Render for Outlook {
@@ -114,7 +127,7 @@ impl Render for Outlook {
             page.line(format!("    removes: {}", self.removes.join(", ")));
         }
         if let Some(wal) = &self.wal {
-            page.line(format!("    {}: replays {} records, drops {}", wal.path, wal.replayed, wal.dropped));
+            page.line(format!("    {}: replays {}, drops {}", wal.path, many(wal.replayed, "record"), wal.dropped));
         }
         if self.open == OpenOutlook::Opens && !self.accepts_inserts {
             page.line("    refuses inserts");
@@ -168,7 +181,7 @@ impl Render for SealReport {
         if self.files == 0 {
             page.line(format!("{} was not written: there are errors (--force seals them with the rest)", self.file));
         } else {
-            page.line(format!("{}: {} files, {}, {}", self.file, self.files, size(self.bytes), self.manifest));
+            page.line(format!("{}: {}, {}, {}", self.file, many(self.files, "file"), size(self.bytes), self.manifest));
         }
         page.findings(&self.findings);
     }

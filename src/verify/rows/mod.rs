@@ -45,7 +45,16 @@ pub fn check_segment(ctx: &Context<'_>, segment: SegmentRef<'_>, shared: &Shared
     shared.merge(ctx, found.ids);
 }
 
-/// Checks what spans segments, when [`check_segment`] has seen all of them: id map, delete set and WAL against the rows. If some were
+/// Notes in `shared` what [`check_collection`] needs of a segment, and checks it no further. What is wrong with the segment goes to `quiet`, which
+/// is of level 2; an id that another segment has too is told.
+pub fn read_ids(ctx: &Context<'_>, quiet: &Context<'_>, segment: SegmentRef<'_>, shared: &Shared) {
+    if !ctx.stopped() {
+        let found = forward::check(quiet, &Layout::of(quiet, segment, &shared.fields), shared);
+        shared.merge(ctx, found.ids);
+    }
+}
+
+/// Checks what spans segments, when [`check_segment`] or [`read_ids`] has seen all of them: id map, delete set and WAL against the rows. If some were
 /// not checked, for instance because the run was stopped, this must not be called.
 pub fn check_collection(ctx: &Context<'_>, shared: Shared) {
     if !ctx.wants(Level::Structures) || ctx.stopped() {

@@ -21,10 +21,7 @@ use crate::{
     },
 };
 
-use super::super::{
-    context::Context,
-    jobs::{Job, Work},
-};
+use super::super::{context::Context, jobs::Job};
 
 /// A comparison under way; threads share it.
 pub struct Comparison {
@@ -67,7 +64,7 @@ impl Comparison {
     /// Compares the files of one job. Hashing counts as reading them once more.
     pub(in crate::verify) fn job(&self, context: &Context<'_>, tree: &Tree, job: &Job) {
         // Those that read what other jobs are about compare nothing again.
-        if matches!(job.work, Work::Segment | Work::Collection) {
+        if job.says().is_some() {
             return;
         }
         let anew = self.made_anew(context, tree, &job.path);
@@ -89,9 +86,15 @@ impl Comparison {
         }
     }
 
-    /// Judges what is gone, and sums up. Without `complete` not everything was compared: what is gone is not judged.
-    pub(in crate::verify) fn finish(&self, context: &Context<'_>, tree: &Tree) {
-        for (path, _) in self.by_path.iter().filter(|(path, _)| !self.seen(path)) {
+    /// Judges what is gone: what no job compares.
+    pub(in crate::verify) fn finish(&self, context: &Context<'_>, tree: &Tree, jobs: &[Job]) {
+        let mut left: BTreeSet<&Path> = self.by_path.keys().map(PathBuf::as_path).collect();
+        for job in jobs.iter().filter(|job| job.says().is_none()) {
+            for path in super::files(tree, &job.path) {
+                left.remove(path);
+            }
+        }
+        for path in left {
             let verdict = if tree.get(path).is_some() && !self.is_named(path) && self.moved_on {
                 // It is there, and nothing needs it any more.
                 Verdict::Replaced
@@ -258,10 +261,6 @@ impl Comparison {
         let mut finding = Finding::error("seal.mismatch", detail).at(path);
         finding.segment = segment;
         finding.loses(if index { Loss::None } else { Loss::Possible }, None)
-    }
-
-    fn seen(&self, path: &Path) -> bool {
-        self.counts.lock().unwrap_or_else(std::sync::PoisonError::into_inner).seen.contains(path)
     }
 
     fn count(&self, path: Option<&Path>, verdict: &Verdict) {

@@ -69,7 +69,7 @@ pub fn make(
     };
     let context = Context::new(view, manifest, Level::Files);
     let mut paths: Vec<&Path> =
-        jobs::plan(&context, tree, None).iter().flat_map(|job| files(tree, &job.path)).collect();
+        jobs::plan(&context, tree, None, false).iter().flat_map(|job| files(tree, &job.path)).collect();
     paths.sort_unstable();
     paths.dedup();
     let hashed = paths.par_iter().map(|path| {

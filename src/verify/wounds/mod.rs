@@ -19,27 +19,29 @@ mod residue;
 pub(super) mod rows;
 pub(super) mod schema;
 
-use crate::inspect::{Tree, segments_of};
+use crate::inspect::{SegmentRef, Tree};
 
-use super::context::{Context, Level};
+use super::context::Context;
 
-/// Looks for all of them; for those of one segment if that is asked for.
-pub(super) fn check(context: &Context<'_>, tree: &Tree, segment: Option<u32>) {
-    for listed in segments_of(context.manifest).into_iter().filter(|listed| segment.is_none_or(|id| listed.id() == id))
-    {
-        if context.stopped() {
-            return;
-        }
-        context.findings.extend(crate::inspect::segments::missing_directory(context.view, listed));
-        indexes::check(context, tree, listed);
-        legacy::check(context, tree, listed);
-        residue::check(context, tree, listed);
-    }
-    if segment.is_none() && context.view.used().is_some() {
-        orphans::check(context, tree);
-        schema::check(context);
-        if context.wants(Level::Structures) {
-            keys::check(context);
-        }
-    }
+/// Those of one segment.
+pub(super) fn of_segment(context: &Context<'_>, tree: &Tree, segment: SegmentRef<'_>) {
+    context.findings.extend(crate::inspect::segments::missing_directory(context.view, segment));
+    indexes::check(context, tree, segment);
+    legacy::check(context, tree, segment);
+    residue::check(context, tree, segment);
+}
+
+/// Segments of no version, and what only they hold.
+pub(super) fn orphans(context: &Context<'_>, tree: &Tree) {
+    orphans::check(context, tree);
+}
+
+/// What makes the schema impossible.
+pub(super) fn schema(context: &Context<'_>) {
+    schema::check(context);
+}
+
+/// Keys that a delete by filter left behind.
+pub(super) fn keys(context: &Context<'_>) {
+    keys::check(context);
 }

@@ -27,6 +27,9 @@ pub(super) fn check(context: &Context<'_>, tree: &Tree) {
         let dir = names::segment_dir(orphan.id);
         let (mut only_here, mut first, mut records) = (0u64, None, 0);
         for entry in tree.below(&dir).filter(|entry| entry.file_type == FileType::File) {
+            if context.stopped() {
+                return;
+            }
             match names::classify(&entry.path).0 {
                 NameKind::Forward => rows::in_file(view, &entry.path, &mut |id, key| {
                     if known.insert(id) {

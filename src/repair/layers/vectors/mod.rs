@@ -65,14 +65,18 @@ pub fn rebuild(bench: &mut Bench, action: &Action) -> Result<DoneAction, EngineE
         return Ok(done(action, "the manifest does not name it any more"));
     };
     let has = |what: &str| action.findings.iter().any(|code| code.contains(what));
-    if has("schema-differs") && !has("crc") {
+    let differs = has("schema-differs") && !has("crc");
+    if differs {
         if let Some(exchanged) = exchange::exchange(bench, &job, action)? {
             return Ok(exchanged);
         }
-        return Err(impossible(
-            &job,
-            "the file is intact and of another column: its vectors are not those of this one",
-        ));
+        // Codes are made from the full vectors, whatever it is that is in their place.
+        if !job.quantised {
+            return Err(impossible(
+                &job,
+                "the file is intact and of another column: its vectors are not those of this one",
+            ));
+        }
     }
     if has("other-file") {
         let why = "the full vectors and their codes are of different vectors, and nothing tells which file is not in its place: put the right one back";
@@ -96,7 +100,8 @@ pub fn rebuild(bench: &mut Bench, action: &Action) -> Result<DoneAction, EngineE
         let findings = Findings::default();
         let shifts = VectorColumn::new(BlockType::VectorIndex, &view, segment, field, &snapshot, &findings);
         let of_kind = |kind| copies(&view, segment, &job.column, kind, &shifts);
-        let (full, quantised) = (of_kind(BlockType::VectorIndex), of_kind(BlockType::VectorIndexQuantize));
+        let full = of_kind(BlockType::VectorIndex);
+        let quantised = if differs { Vec::new() } else { of_kind(BlockType::VectorIndexQuantize) };
         let mut sources = Copies::new(full, quantised, field.nullable);
         let all = blocks(segment, &job.column, kind).into_iter();
         let wanted = all.filter(|(block, _)| unbuilt || block.block_id == job.block.block_id);
