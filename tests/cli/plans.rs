@@ -35,15 +35,18 @@ fn a_plan_is_carried_out_only_with_yes() {
 
 #[test]
 fn no_other_kind_of_step_is_taken_than_the_plan_has() {
-    // The id map made anew brings the damaged document id of a row to light, which no step of this plan is for.
-    let (fixture, plan) = planned("ipc_docid_flip", &["--fix", "id-map"]);
+    // What is wrong with the id map once the rows are mended is left: somebody has struck that step out.
+    let (fixture, plan) = planned("ipc_docid_flip", &[]);
+    let mut edited: Value = serde_json::from_slice(&fs::read(&plan).unwrap()).unwrap();
+    edited["actions"].as_array_mut().unwrap().retain(|action| action["fix"] != "id-map");
+    fs::write(&plan, edited.to_string()).unwrap();
     let steps = |run: Run| -> Vec<String> {
         let envelope = run.envelope();
         let done = envelope["data"]["done"].as_array().unwrap().iter();
         done.map(|done| done["fix"].as_str().unwrap().to_owned()).collect()
     };
     let taken = steps(apply(&fixture, &plan, &["--yes"]));
-    assert_eq!(taken, ["manifest", "id-map"]);
+    assert!(taken.contains(&"forward".to_owned()) && !taken.contains(&"id-map".to_owned()), "{taken:?}");
     // A plan for everything that calls for these steps takes all of them.
     let (fixture, plan) = planned("ipc_docid_flip", &[]);
     let taken = steps(apply(&fixture, &plan, &["--yes"]).exits(0));

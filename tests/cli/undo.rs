@@ -62,7 +62,7 @@ fn what_was_taken_back_already_is_said_to_be() {
     let arguments = ["repair", fixture.path().to_str().unwrap(), "--undo", "--quarantine", folder.to_str().unwrap()]
         .map(str::to_owned);
     let first = run(&arguments).exits(0).stdout;
-    assert!(first.contains("files are in their place again"), "{first}");
+    assert!(first.contains("in place again"), "{first}");
     let then = Snapshot::of(fixture.outside());
     let second = run(&arguments).exits(0).stdout;
     assert!(second.contains("was taken back already"), "{second}");
