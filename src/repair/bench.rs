@@ -58,6 +58,8 @@ pub struct Bench {
     retired: BTreeSet<PathBuf>,
     /// Documents that are given up: their rows stay, so that row numbers stay, and are marked deleted.
     given_up: RoaringTreemap,
+    /// Documents that no row has and that have been told lost.
+    told_lost: RoaringTreemap,
     /// Whether ids or keys of rows differ from what was in force, or documents were given up.
     rows_changed: bool,
     changed: bool,
@@ -92,6 +94,7 @@ impl Bench {
             blocks: BTreeMap::new(),
             retired: BTreeSet::new(),
             given_up: RoaringTreemap::new(),
+            told_lost: RoaringTreemap::new(),
             rows_changed: false,
             changed: base.is_none(),
             found_id_map: true,
@@ -152,6 +155,16 @@ impl Bench {
         self.changed = true;
         self.rows_changed = true;
         self.given_up.insert(doc_id);
+    }
+
+    /// Says that a document that no row has has been told lost.
+    pub fn tell_lost(&mut self, doc_id: u64) {
+        self.told_lost.insert(doc_id);
+    }
+
+    /// Documents that have been told lost, or were given up.
+    pub fn told_lost(&self) -> RoaringTreemap {
+        &self.told_lost | &self.given_up
     }
 
     /// Says that rows have other ids or keys now.

@@ -177,9 +177,10 @@ pub fn plan(
     sources.sort_by_key(|(source, _)| source.fix);
     let held = hold_back(&sources, &mut wanted);
     let actions = wanted.into_iter().map(|(target, cause)| {
-        // What is made anew from rows loses nothing, whatever was wrong with it; but of an index that fits no text nobody knows which is right.
+        // What is made anew from rows loses nothing, whatever was wrong with it; but of an index that fits no text nobody knows which is right,
+        // and documents of an id map that no row has may be found nowhere else.
         let made_of_rows = matches!(target.fix, Fix::Lock | Fix::ScalarIndex | Fix::FtsIndex | Fix::IdMap | Fix::Gc)
-            && !cause.codes.contains("fts.other-text");
+            && !["fts.other-text", "idmap.dangling"].iter().any(|code| cause.codes.contains(*code));
         Action {
             fix: target.fix,
             path: show_path(&target.path),

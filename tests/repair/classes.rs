@@ -250,6 +250,21 @@ fn a_stray_file_with_the_highest_block_id_is_in_nobodys_way() {
     assert_eq!(documents(&shared), *docs);
 }
 
+/// The id map may be the last that knows of documents: it is not made anew without a word about them.
+#[test]
+fn a_document_that_only_the_id_map_knows_is_named() {
+    let (fs, docs) = flushed();
+    let shared: Arc<dyn VfsMut> = Arc::new(fs.clone());
+    let mut map = IdMap::open(&Files::new(shared.clone()), Path::new(ROOT).join("idmap.0")).unwrap();
+    map.put(b"ghost", 1000).unwrap();
+    map.flush().unwrap();
+    drop(map);
+    let report = mend(&shared).unwrap();
+    assert!(report.clean, "{:#?}", report.after);
+    assert_eq!(lost(&report), ["ghost"]);
+    assert_eq!(documents(&shared), docs);
+}
+
 /// A wrong length leaves nothing of the record to be trusted; zvec may have flushed the id map ahead of the manifest, and that knows the key.
 #[test]
 fn a_document_whose_record_is_nothing_any_more_is_named_by_the_id_map() {

@@ -6,6 +6,7 @@ mod gone;
 mod segments;
 #[path = "../support/mod.rs"]
 mod support;
+mod traces;
 
 use std::{
     collections::BTreeMap,

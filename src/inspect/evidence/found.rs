@@ -303,25 +303,29 @@ fn look_at_indexes(view: &View, found: &mut Found) {
 
 /// Whether a row of the full vectors of a column has no vector, or fewer rows than the segment's are there. Reads every vector.
 pub fn lacks_vectors(view: &View, found: &Found, column: &str) -> bool {
+    let (files, rows) = full_vectors(found, column);
+    let stored: u64 = files.iter().filter_map(|file| file.facts.as_ref()).map(|facts| facts.rows).sum();
+    !files.is_empty() && rows > 0 && (stored < rows || has_null_rows(view, found, column))
+}
+
+/// Whether a row of the full vectors of a column has no vector. Reads every vector.
+pub fn has_null_rows(view: &View, found: &Found, column: &str) -> bool {
+    let (files, rows) = full_vectors(found, column);
+    files.iter().any(|file| {
+        let name = format!("{}.index.{}.proxima", file.column, file.block);
+        let source = view.source(&names::segment_dir(found.id).join(name)).ok();
+        let Some(opened) = source.and_then(|source| VectorFile::open(source).ok()) else { return false };
+        let mut reader = opened.reader();
+        // Rows that the segment does not have are nobody's, however many a file claims.
+        (0..opened.rows().min(rows)).any(|row| matches!(opened.read_row(row, &mut reader), Ok(None)))
+    })
+}
+
+/// The flushed files of the full vectors of a column that can be opened, and the flushed rows.
+fn full_vectors<'a>(found: &'a Found, column: &str) -> (Vec<&'a Vectors>, u64) {
     let flushed = |block: u32| found.log().is_none_or(|log| block < log);
     let forwards = found.forwards.iter().filter(|file| file.is_row_block() && flushed(file.block));
-    let rows: u64 = forwards.filter_map(|file| file.rows).sum();
-    let files: Vec<&Vectors> = found
-        .vectors
-        .iter()
-        .filter(|file| file.column == column && !file.quantised && flushed(file.block) && file.facts.is_some())
-        .collect();
-    let stored: u64 = files.iter().filter_map(|file| file.facts.as_ref()).map(|facts| facts.rows).sum();
-    if files.is_empty() || rows == 0 {
-        return false;
-    }
-    stored < rows
-        || files.iter().any(|file| {
-            let name = format!("{}.index.{}.proxima", file.column, file.block);
-            let source = view.source(&names::segment_dir(found.id).join(name)).ok();
-            let Some(opened) = source.and_then(|source| VectorFile::open(source).ok()) else { return false };
-            let mut reader = opened.reader();
-            // Rows that the segment does not have are nobody's, however many a file claims.
-            (0..opened.rows().min(rows)).any(|row| matches!(opened.read_row(row, &mut reader), Ok(None)))
-        })
+    let of_column =
+        |file: &&Vectors| file.column == column && !file.quantised && flushed(file.block) && file.facts.is_some();
+    (found.vectors.iter().filter(of_column).collect(), forwards.filter_map(|file| file.rows).sum())
 }

@@ -12,4 +12,4 @@ pub mod records;
 pub mod texts;
 pub mod vector;
 
-pub use found::{Forward, Found, Inverted, VectorFacts, Vectors, lacks_vectors, look, segment_ids};
+pub use found::{Forward, Found, Inverted, VectorFacts, Vectors, has_null_rows, lacks_vectors, look, segment_ids};

@@ -26,7 +26,7 @@ use crate::{
 use super::{
     super::bench::Bench,
     done, doubt, index, lose,
-    manifest::{Built, build, make_writing_segment, writing_block},
+    manifest::{Around, Built, build, make_writing_segment, writing_block},
 };
 
 /// Puts one segment right.
@@ -113,6 +113,7 @@ fn give_up(bench: &mut Bench, action: &Action, meta: &SegmentMeta) -> Result<Don
         report.detail = "given up".to_owned();
     }
     bench.manifest.persisted_segment_metas.retain(|segment| segment.segment_id != id);
+    lost.iter().for_each(|doc_id| bench.tell_lost(doc_id));
     bench.change();
     Ok(report)
 }
@@ -134,7 +135,8 @@ fn orphan(bench: &mut Bench, action: &Action, id: u32) -> Result<DoneAction, Eng
         return Ok(done(action, "set aside: all its documents are in other segments, or deleted"));
     }
     let schema = bench.manifest.schema.clone().unwrap_or_default();
-    let built = build(&found, &schema, None);
+    let around = Around::of(&view, &bench.manifest).beside(listed.clone());
+    let built = build(&found, &schema, None, Some(&around));
     let writing = adopts_log(&view, &tree, &bench.manifest, &found);
     match refused(bench, &view, &tree, &found, &built, &listed, writing) {
         None => adopt(bench, action, &view, &found, built, writing, &listed, &deleted),
@@ -154,6 +156,7 @@ fn orphan(bench: &mut Bench, action: &Action, id: u32) -> Result<DoneAction, Eng
             each_record(&view, &found, &mut |key| {
                 list(bench, &mut report, Some(&key), None, "in the log of a segment that cannot be adopted");
             });
+            only_here.iter().for_each(|doc_id| bench.tell_lost(doc_id));
             bench.retire(dir);
             Ok(report)
         }
@@ -214,6 +217,7 @@ fn adopt(
     deleted: &RoaringTreemap,
 ) -> Result<DoneAction, EngineError> {
     let mut report = done(action, String::new());
+    report.doubtful.extend(built.gone);
     let map = IdMap::load(view, &bench.manifest);
     let findings = Findings::default();
     let (mut live, mut superseded) = (0u64, RoaringTreemap::new());
@@ -237,7 +241,7 @@ fn adopt(
     let mut meta = built.meta;
     if writing {
         let schema = bench.schema()?;
-        let forward = super::manifest::open_block(&schema.to_proto(), writing_block(found), next);
+        let forward = super::manifest::open_block(&schema.to_proto(), writing_block(found, &meta), next);
         meta.writing_forward_block = Some(forward);
         if let Some(old) = bench.manifest.writing_segment_meta.take() {
             bench.retire(segment_dir(old.segment_id));

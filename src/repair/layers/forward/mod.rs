@@ -129,6 +129,7 @@ pub fn rebuild(bench: &mut Bench, action: &Action) -> Result<DoneAction, EngineE
             bench.give_up(*id);
         }
     }
+    settled.lost.iter().filter_map(|lost| lost.doc_id).for_each(|id| bench.tell_lost(id));
     let mut report = telling.done(action, &settled, &bench.block_path(segment, &meta), bench.list());
     if action.findings.iter().any(|code| code == "fts.other-text") {
         let count = action.documents.unwrap_or_default();

@@ -8,8 +8,10 @@
 //! | an unpublished or quarantined copy that names just the files that are there | it |
 //! | else | a manifest from the files; what these do not tell comes from `--schema`, from copies, from what a damaged one still says, or is assumed |
 
+mod cover;
 mod hints;
 mod rebuild;
+mod rows;
 mod rules;
 mod schema;
 mod segment;
@@ -30,6 +32,7 @@ use super::{
 };
 
 pub use rebuild::open_block;
+pub use rows::Around;
 pub use segment::{Built, build, writing_block};
 
 /// What a repair begins with.

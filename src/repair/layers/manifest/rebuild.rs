@@ -1,6 +1,6 @@
 //! A manifest made whole from the segment directories.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use roaring::RoaringTreemap;
 
@@ -25,6 +25,7 @@ use crate::{
 };
 
 use super::{
+    rows::Around,
     schema::{Evidence, Hint, merge},
     segment::{self, Built, is_vector},
 };
@@ -43,8 +44,17 @@ pub struct Rebuilt {
 pub fn rebuild(view: &View, tree: &Tree, hints: &[Hint], copies: &[Manifest]) -> Option<Rebuilt> {
     let segments: Vec<Found> =
         evidence::segment_ids(tree).into_iter().map(|id| evidence::look(view, tree, id)).collect();
-    let evidence = Evidence::read(view, &segments);
     let fallback = view.root().file_name().and_then(|name| name.to_str()).unwrap_or("collection");
+    let mut files = Vec::new();
+    let mut manifest = Manifest {
+        delete_snapshot_path_suffix: snapshot(view, tree, &mut files),
+        id_map_path_suffix: id_map(view, tree, &mut files),
+        ..Manifest::default()
+    };
+    let around = Around::of(view, &manifest);
+    let deleted = around.deleted.clone();
+    let arounds: Vec<Around> = segments.iter().map(|found| around.beside(rows_beside(&segments, found.id))).collect();
+    let evidence = Evidence::read(view, &segments, &arounds);
     let merged = merge(&evidence, hints, fallback);
     let mut assumed = merged.assumed;
     let schema = merged.schema;
@@ -55,17 +65,20 @@ pub fn rebuild(view: &View, tree: &Tree, hints: &[Hint], copies: &[Manifest]) ->
         assumed.push("forward blocks in Arrow IPC files".to_owned());
         true
     });
-    let mut manifest = Manifest { schema: Some(schema.clone()), enable_mmap, ..Manifest::default() };
-    manifest.delete_snapshot_path_suffix = snapshot(view, tree, &mut assumed);
-    manifest.id_map_path_suffix = id_map(view, tree, &mut assumed);
-    let deleted = Deleted::load(view, &manifest).ids();
+    assumed.extend(files);
+    (manifest.schema, manifest.enable_mmap) = (Some(schema.clone()), enable_mmap);
 
     let before = |id: u32| {
         let listed = copies.iter().flat_map(crate::inspect::segments_of);
         listed.into_iter().find(|segment| segment.id() == id).map(|segment| segment.meta.clone())
     };
-    let needed = needed(&segments, &deleted, &mut assumed);
-    let writing = writing(&segments, &needed);
+    let mut built: BTreeMap<u32, Built> = segments
+        .iter()
+        .zip(&arounds)
+        .map(|(found, around)| (found.id, segment::build(found, &schema, before(found.id).as_ref(), Some(around))))
+        .collect();
+    let needed = needed(&segments, &built, &deleted, &mut assumed);
+    let writing = writing(&segments, &built, &needed);
     let mut rows = RoaringTreemap::new();
     let mut writing_meta = None;
     for found in &segments {
@@ -73,11 +86,11 @@ pub fn rebuild(view: &View, tree: &Tree, hints: &[Hint], copies: &[Manifest]) ->
         if !is_writing && !needed.contains(&found.id) {
             continue;
         }
-        let Built { mut meta, ids, notes } = segment::build(found, &schema, before(found.id).as_ref());
-        assumed.extend(notes);
+        let Some(Built { mut meta, ids, notes, gone }) = built.remove(&found.id) else { continue };
+        assumed.extend(notes.into_iter().chain(gone));
         rows |= ids;
         if is_writing {
-            meta.writing_forward_block = Some(open_block(&schema, segment::writing_block(found), 0));
+            meta.writing_forward_block = Some(open_block(&schema, segment::writing_block(found, &meta), 0));
             writing_meta = Some(meta);
         } else {
             manifest.persisted_segment_metas.push(meta);
@@ -168,12 +181,26 @@ pub fn id_map(view: &View, tree: &Tree, assumed: &mut Vec<String>) -> u32 {
     sound.or(suffixes.first().copied()).unwrap_or(0)
 }
 
+/// Ids of the rows of all segments but one.
+fn rows_beside(segments: &[Found], id: u32) -> RoaringTreemap {
+    let others = segments.iter().filter(|found| found.id != id);
+    others.fold(RoaringTreemap::new(), |ids, found| ids | found.ids())
+}
+
 /// The segments whose live documents are not all in others: a crash between a compaction and the removal of its input leaves both.
-fn needed(segments: &[Found], deleted: &RoaringTreemap, assumed: &mut Vec<String>) -> BTreeSet<u32> {
+fn needed(
+    segments: &[Found],
+    built: &BTreeMap<u32, Built>,
+    deleted: &RoaringTreemap,
+    assumed: &mut Vec<String>,
+) -> BTreeSet<u32> {
     let all: Vec<(u32, RoaringTreemap, bool)> = segments
         .iter()
-        .filter(|found| !found.forwards.is_empty())
-        .map(|found| (found.id, found.ids() - deleted, found.log().is_some()))
+        .filter_map(|found| {
+            let entry = built.get(&found.id)?;
+            let holds = !found.forwards.is_empty() || !entry.ids.is_empty();
+            holds.then(|| (found.id, &(found.ids() | &entry.ids) - deleted, found.log().is_some()))
+        })
         .collect();
     let mut kept: BTreeSet<u32> = all.iter().map(|(id, ..)| *id).collect();
     // A compaction's output has the higher number and fewer rows; its input is proven.
@@ -189,17 +216,18 @@ fn needed(segments: &[Found], deleted: &RoaringTreemap, assumed: &mut Vec<String
 }
 
 /// The segment that is being written: the one with a log, else an empty one, else the one with the newest documents if it is open.
-fn writing(segments: &[Found], needed: &BTreeSet<u32>) -> Option<u32> {
+fn writing(segments: &[Found], built: &BTreeMap<u32, Built>, needed: &BTreeSet<u32>) -> Option<u32> {
+    let ids = |found: &Found| built.get(&found.id).and_then(|entry| entry.ids.max());
     let logged = segments.iter().filter(|found| found.log().is_some()).map(|found| found.id).max();
     let begun = || {
         segments.iter().filter(|found| !found.logs.is_empty() && found.forwards.is_empty()).map(|found| found.id).max()
     };
     let empty = || {
-        let highest = segments.iter().filter(|found| found.is_empty()).map(|found| found.id);
+        let highest = segments.iter().filter(|found| found.is_empty() && ids(found).is_none()).map(|found| found.id);
         highest.max()
     };
     let newest = || {
-        let found = segments.iter().filter(|found| needed.contains(&found.id)).max_by_key(|found| found.ids().max())?;
+        let found = segments.iter().filter(|found| needed.contains(&found.id)).max_by_key(|found| ids(found))?;
         let flat = |kind| matches!(kind, IndexKind::Flat | IndexKind::FlatSparse);
         let built = found.vectors.iter().any(|file| file.facts.as_ref().is_some_and(|facts| !flat(facts.kind)));
         (found.sealed != Some(true) && !built).then_some(found.id)

@@ -240,7 +240,7 @@ fn blocks(segments: &[Found], new: &mut Manifest, notes: &mut Vec<String>) {
         if !broken.contains(&meta.segment_id) && !contradicted(found, meta) {
             continue;
         }
-        let mut built = segment::build(found, &schema, Some(meta)).meta;
+        let mut built = segment::build(found, &schema, Some(meta), None).meta;
         if manifest::row_count(&built) == 0 && manifest::row_count(meta) > 0 {
             continue;
         }
@@ -249,7 +249,10 @@ fn blocks(segments: &[Found], new: &mut Manifest, notes: &mut Vec<String>) {
         let used: BTreeSet<u32> = built.persisted_blocks.iter().map(|block| block.block_id).collect();
         if let Some(block) = &mut built.writing_forward_block {
             if used.contains(&block.block_id) {
-                block.block_id = segment::writing_block(found);
+                block.block_id = segment::writing_block(
+                    found,
+                    &SegmentMeta { persisted_blocks: built.persisted_blocks.clone(), ..SegmentMeta::default() },
+                );
             }
             block.columns = open_block(&schema, 0, 0).columns;
         }

@@ -14,9 +14,14 @@ use crate::format::{
 use crate::inspect::{
     View,
     evidence::{
-        Found, Inverted, Vectors, lacks_vectors, records, texts,
+        Found, Inverted, Vectors, has_null_rows, records, texts,
         vector::{self, Told},
     },
+};
+
+use super::{
+    cover,
+    rows::{self, Around},
 };
 
 /// Documents after which a segment is sealed, if nothing tells.
@@ -61,7 +66,7 @@ pub struct Evidence {
 impl Evidence {
     /// Of these segments, with all that takes reading of contents: what logs say where no forward file does, how texts were cut, whether vectors are
     /// lacking.
-    pub fn read(view: &View, segments: &[Found]) -> Self {
+    pub fn read(view: &View, segments: &[Found], around: &[Around]) -> Self {
         let mut evidence = Self::of(segments);
         for column in evidence.texts.clone() {
             evidence.settings.extend(texts::settings(view, segments, &column).map(|told| (column, told)));
@@ -73,8 +78,17 @@ impl Evidence {
                 }
             }
         }
+        let rows: Vec<_> =
+            segments.iter().zip(around).map(|(found, around)| rows::settle(found, &|_| false, Some(around))).collect();
         for told in &mut evidence.vectors {
-            told.field.nullable = segments.iter().any(|found| lacks_vectors(view, found, &told.field.name));
+            let name = &told.field.name;
+            told.field.nullable = segments.iter().zip(&rows).any(|(found, rows)| {
+                let log = rows::log(found);
+                let is_full =
+                    |file: &&Vectors| file.column == *name && !file.quantised && log.is_none_or(|log| file.block < log);
+                let files: Vec<&Vectors> = found.vectors.iter().filter(is_full).collect();
+                cover::is_short(&files, &rows.list) || has_null_rows(view, found, name)
+            });
         }
         evidence
     }

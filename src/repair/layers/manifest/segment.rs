@@ -19,6 +19,11 @@ use crate::{
     },
 };
 
+use super::{
+    cover,
+    rows::{self, Around, Row},
+};
+
 /// A segment's entry.
 pub struct Built {
     /// The entry, without a writing block.
@@ -27,6 +32,8 @@ pub struct Built {
     pub ids: RoaringTreemap,
     /// What was left out, and why.
     pub notes: Vec<String>,
+    /// What was taken for a row block that is gone.
+    pub gone: Vec<String>,
 }
 
 /// Whether a field is a vector.
@@ -34,10 +41,10 @@ pub fn is_vector(field: &FieldSchema) -> bool {
     DataType::try_from(field.data_type).is_ok_and(documents::is_vector)
 }
 
-/// Builds the entry of a segment. Where files compete, those that `before` names are taken, then the sound ones, then the newer ones.
-pub fn build(found: &Found, schema: &CollectionSchema, before: Option<&SegmentMeta>) -> Built {
-    let mut notes = Vec::new();
-    let log = found.log();
+/// Builds the entry of a segment. Where files compete, those that `before` names are taken, then the sound ones, then the newer ones. With
+/// `around`, files that should be there and are not are named, too, so that what they held is made anew from what else there is.
+pub fn build(found: &Found, schema: &CollectionSchema, before: Option<&SegmentMeta>, around: Option<&Around>) -> Built {
+    let log = rows::log(found);
     let named = |kind: BlockType, block: u32| {
         before.is_some_and(|meta| {
             meta.persisted_blocks.iter().any(|listed| listed.block_type == kind as i32 && listed.block_id == block)
@@ -45,38 +52,14 @@ pub fn build(found: &Found, schema: &CollectionSchema, before: Option<&SegmentMe
     };
     // The rows of a block whose log is there come back from the log.
     let forwards: Vec<&Forward> = found.forwards.iter().filter(|file| log.is_none_or(|log| file.block < log)).collect();
-    let mut candidates: Vec<&Forward> = forwards.iter().copied().filter(|file| file.is_row_block()).collect();
-    candidates.sort_by_key(|file| (!named(BlockType::Scalar, file.block), !file.sound, std::cmp::Reverse(file.block)));
-    let mut ids = RoaringTreemap::new();
-    let mut rows: Vec<(&Forward, u32)> = Vec::new();
-    for file in candidates {
-        let count = file.rows.and_then(|rows| u32::try_from(rows).ok());
-        let (Some(count), Some(_)) = (count, file.ids.min()) else {
-            notes.push(format!("{} is left out: its rows cannot be counted", file.path.display()));
-            continue;
-        };
-        if ids.is_disjoint(&file.ids) {
-            ids |= &file.ids;
-            rows.push((file, count));
-        } else if !file.ids.is_subset(&ids) {
-            notes.push(format!(
-                "{} is left out: some of its documents are in another block, {} are not",
-                file.path.display(),
-                (&file.ids - &ids).len()
-            ));
-        }
-    }
-    for file in forwards.iter().filter(|file| file.columns.is_empty()) {
-        notes.push(format!("{} is left out: it cannot be opened", file.path.display()));
-    }
-    rows.sort_by_key(|(file, _)| file.ids.min());
+    let mut rows = rows::settle(found, &|block| named(BlockType::Scalar, block), around);
     let scalars: Vec<&FieldSchema> = schema.fields.iter().filter(|field| !is_vector(field)).collect();
     let mut blocks = Vec::new();
     index_blocks(found, &scalars, before, &mut blocks);
-    let mut row_blocks: Vec<BlockMeta> = rows.iter().map(|(file, count)| row_block(file, *count, &scalars)).collect();
+    let mut row_blocks: Vec<BlockMeta> = rows.list.iter().map(|row| row_block(row, &scalars)).collect();
     let mut extras = Vec::new();
     for field in &scalars {
-        for (at, file) in extra_files(&forwards, &rows, &field.name) {
+        for (at, file) in extra_files(&forwards, &rows.list, &field.name) {
             let Some(row) = row_blocks.get_mut(at) else { continue };
             row.columns.retain(|column| *column != field.name);
             extras.push(BlockMeta { block_id: file.block, columns: vec![field.name.clone()], ..row.clone() });
@@ -92,22 +75,32 @@ pub fn build(found: &Found, schema: &CollectionSchema, before: Option<&SegmentMe
             let preferred = files.iter().copied().filter(|file| named(kind, file.block)).collect::<Vec<_>>();
             let flushed =
                 files.iter().copied().filter(|file| log.is_none_or(|log| file.block < log)).collect::<Vec<_>>();
-            let counts: Vec<u64> = row_blocks.iter().map(|block| u64::from(block.doc_count)).collect();
-            let cover = [&preferred, &flushed, &files].into_iter().find_map(|files| cover(files, &counts, true));
-            let cover = cover
-                .or_else(|| [&preferred, &flushed, &files].into_iter().find_map(|files| cover_loose(files, &counts)));
-            for (file, range) in cover.unwrap_or_default() {
-                let covered = row_blocks.get(range).unwrap_or_default();
+            let whole = [&preferred, &flushed, &files].into_iter().find_map(|files| cover::exact(files, &rows.list));
+            let pieces = whole.unwrap_or_else(|| {
+                let files = if flushed.is_empty() { &files } else { &flushed };
+                cover::loose(files, &rows.list)
+            });
+            // Without any file the column is not quantised yet, or was not.
+            let missing = pieces.iter().filter(|piece| piece.file.is_none()).count();
+            if (quantised && missing == pieces.len()) || (around.is_none() && missing > 0) {
+                continue;
+            }
+            for piece in pieces {
+                let covered = row_blocks.get(piece.rows).unwrap_or_default();
                 let (Some(first), Some(last)) = (covered.first(), covered.last()) else { continue };
+                let block_id = match piece.file {
+                    Some(file) => file.block,
+                    None => rows.free_block(Some(first.block_id)),
+                };
                 blocks.push(BlockMeta {
-                    block_id: file.block,
+                    block_id,
                     block_type: kind as i32,
                     min_doc_id: first.min_doc_id,
                     max_doc_id: last.max_doc_id,
                     doc_count: covered.iter().map(|block| block.doc_count).sum(),
                     columns: vec![field.name.clone()],
                 });
-                complete &= is_built(field, file);
+                complete &= is_built(field, quantised, piece.file);
             }
         }
         if complete && (is_flat(field) || !row_blocks.is_empty()) {
@@ -122,30 +115,39 @@ pub fn build(found: &Found, schema: &CollectionSchema, before: Option<&SegmentMe
         writing_forward_block: None,
         indexed_vector_fields: built,
     };
-    Built { meta, ids, notes }
+    Built { meta, ids: rows.ids, notes: rows.notes, gone: rows.gone }
 }
 
-/// The columns of a row block that hold for it.
-fn row_block(file: &Forward, doc_count: u32, scalars: &[&FieldSchema]) -> BlockMeta {
-    let live = file.columns.iter().map(|column| &column.name).filter(|name| {
-        *name == DOC_ID_COLUMN || *name == UID_COLUMN || scalars.iter().any(|field| field.name == **name)
-    });
+/// The entry of a row block, with the columns that hold for it.
+fn row_block(row: &Row<'_>, scalars: &[&FieldSchema]) -> BlockMeta {
+    let columns = match row.file {
+        Some(file) => {
+            let live = file.columns.iter().map(|column| &column.name).filter(|name| {
+                *name == DOC_ID_COLUMN || *name == UID_COLUMN || scalars.iter().any(|field| field.name == **name)
+            });
+            live.cloned().collect()
+        }
+        None => {
+            let system = [DOC_ID_COLUMN.to_owned(), UID_COLUMN.to_owned()];
+            system.into_iter().chain(scalars.iter().map(|field| field.name.clone())).collect()
+        }
+    };
     BlockMeta {
-        block_id: file.block,
+        block_id: row.block,
         block_type: BlockType::Scalar as i32,
-        min_doc_id: file.ids.min().unwrap_or(0),
-        max_doc_id: file.ids.max().unwrap_or(0),
-        doc_count,
-        columns: live.cloned().collect(),
+        min_doc_id: row.first,
+        max_doc_id: row.last,
+        doc_count: row.count,
+        columns,
     }
 }
 
 /// The blocks of an added or altered column, with the row block that each stands beside: the newest set that fits.
-fn extra_files<'a>(forwards: &[&'a Forward], rows: &[(&Forward, u32)], name: &str) -> Vec<(usize, &'a Forward)> {
+fn extra_files<'a>(forwards: &[&'a Forward], rows: &[Row<'_>], name: &str) -> Vec<(usize, &'a Forward)> {
     let mut files = forwards.iter().copied().filter(|file| !file.is_row_block() && file.has(name)).rev();
     let mut set = Vec::new();
-    for (at, (_, count)) in rows.iter().enumerate().rev() {
-        match files.find(|file| file.rows == Some(u64::from(*count))) {
+    for (at, row) in rows.iter().enumerate().rev() {
+        match files.find(|file| file.rows == Some(row.rows())) {
             Some(file) => set.push((at, file)),
             None => return Vec::new(),
         }
@@ -174,43 +176,6 @@ fn index_blocks(found: &Found, scalars: &[&FieldSchema], before: Option<&Segment
     }
 }
 
-type Cover<'a> = Vec<(&'a Vectors, std::ops::Range<usize>)>;
-
-/// Vector files, oldest first, that together hold the rows of all row blocks: the shortest run that ends with the newest, else the longest that begins
-/// with the oldest.
-fn cover<'a>(files: &[&'a Vectors], counts: &[u64], exact: bool) -> Option<Cover<'a>> {
-    let suffixes = (0..files.len()).rev().filter_map(|start| files.get(start..));
-    let prefixes = (1..files.len()).rev().filter_map(|end| files.get(..end));
-    suffixes.chain(prefixes).find_map(|run| assign(run, counts, exact))
-}
-
-/// The same where rows without vector are left out at the end of files.
-fn cover_loose<'a>(files: &[&'a Vectors], counts: &[u64]) -> Option<Cover<'a>> {
-    let all = assign(files, counts, false);
-    all.or_else(|| cover(files, counts, false))
-}
-
-fn assign<'a>(files: &[&'a Vectors], counts: &[u64], exact: bool) -> Option<Cover<'a>> {
-    let mut at = 0;
-    let mut assigned = Vec::with_capacity(files.len());
-    for (place, file) in files.iter().enumerate() {
-        let start = at;
-        let rows = file.facts.as_ref().map(|facts| facts.rows);
-        let mut sum = 0u64;
-        // A file that cannot be opened is taken for one of a single row block; the last file takes what is left.
-        let last = place + 1 == files.len();
-        while at < counts.len() && (at == start || rows.is_some_and(|rows| sum < rows) || (!exact && last)) {
-            sum = sum.saturating_add(counts.get(at).copied().unwrap_or(0));
-            at += 1;
-        }
-        if at == start || (exact && rows.is_some_and(|rows| rows != sum)) || rows.is_some_and(|rows| rows > sum) {
-            return None;
-        }
-        assigned.push((*file, start..at));
-    }
-    (at == counts.len() && !files.is_empty()).then_some(assigned)
-}
-
 fn declared(field: &FieldSchema) -> Option<(Option<IndexKind>, bool)> {
     let single = CollectionSchema { fields: vec![field.clone()], ..CollectionSchema::default() };
     let written = SchemaFile::from_manifest(&single).ok()?.vectors.pop()?;
@@ -223,19 +188,19 @@ fn is_flat(field: &FieldSchema) -> bool {
     declared(field).is_some_and(|(kind, _)| kind.is_none())
 }
 
-/// Whether a file is what the field's index asks for: beside codes the full vectors stay flat.
-fn is_built(field: &FieldSchema, file: &Vectors) -> bool {
-    let Some((Some(kind), quantised)) = declared(field) else { return true };
-    let expected = if quantised { file.quantised } else { !file.quantised };
-    !expected || file.facts.as_ref().is_some_and(|facts| facts.kind == kind)
+/// Whether a file is what the field's index asks for: beside codes the full vectors stay flat. A file that is made anew is flat.
+fn is_built(field: &FieldSchema, quantised: bool, file: Option<&Vectors>) -> bool {
+    let Some((Some(kind), codes)) = declared(field) else { return true };
+    codes != quantised || file.and_then(|file| file.facts.as_ref()).is_some_and(|facts| facts.kind == kind)
 }
 
-/// The id of the next forward block of a segment, which names its log: that of a log that is there, or one that nothing has.
-pub fn writing_block(found: &Found) -> u32 {
+/// The id of the next forward block of a segment, which names its log: that of a log that is there, or one that nothing has, on disk or in `meta`.
+pub fn writing_block(found: &Found, meta: &SegmentMeta) -> u32 {
     let flushed: BTreeSet<u32> = found.forwards.iter().map(|file| file.block).collect();
     let log =
         found.logs.iter().filter(|(block, records)| *records > 0 || !flushed.contains(block)).map(|(block, _)| *block);
-    match (log.max(), found.highest_block()) {
+    let listed = meta.persisted_blocks.iter().map(|block| block.block_id).max();
+    match (log.max(), found.highest_block().max(listed)) {
         (Some(block), _) => block,
         (None, _) if found.forwards.is_empty() && found.vectors.is_empty() => 0,
         (None, highest) => highest.map_or(0, |block| block.saturating_add(1)),
