@@ -32,8 +32,8 @@ const CHANGES: [(&str, Change); 19] = [
     ("the next document has the id of another", |m| writing(m).writing_forward_block.as_mut().unwrap().min_doc_id = 80),
     ("nothing of the writing block is left", |m| writing(m).writing_forward_block = Some(BlockMeta::default())),
     ("a persisted segment has a writing block", |m| {
-        m.persisted_segment_metas[0].writing_forward_block =
-            m.writing_segment_meta.clone().unwrap().writing_forward_block;
+        let block = m.writing_segment_meta.clone().unwrap().writing_forward_block.unwrap();
+        m.persisted_segment_metas[0].writing_forward_block = Some(BlockMeta { doc_count: 3, ..block });
     }),
     ("a field's type", |m| m.schema.as_mut().unwrap().fields[0].data_type ^= 1),
     ("a vector's dimension", |m| m.schema.as_mut().unwrap().fields[1].dimension = 68),

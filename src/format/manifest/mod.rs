@@ -37,7 +37,7 @@ use std::sync::LazyLock;
 use prost::Message;
 use prost_reflect::{DescriptorPool, DynamicMessage, MessageDescriptor};
 
-pub use check::{RuleViolation, check};
+pub use check::{RuleViolation, check, is_idle};
 pub use counts::{Recounted, recount};
 pub use diff::{Change, diff};
 pub use dump::{Assessment, Dump, DumpRow, UnknownEnumValue, UnknownField};

@@ -271,6 +271,11 @@ fn every_rule_is_checked() {
     let mut persisted = real("0.8.0_column_renamed");
     persisted.persisted_segment_metas[0].writing_forward_block = Some(BlockMeta { block_id: 99, ..Default::default() });
     assert!(codes(&persisted).contains(&"manifest.writing-block"));
+    let idle = BlockMeta { block_id: 99, block_type: BlockType::Scalar as i32, ..Default::default() };
+    persisted.persisted_segment_metas[0].writing_forward_block = Some(BlockMeta { doc_count: 1, ..idle.clone() });
+    assert!(codes(&persisted).contains(&"manifest.writing-block"));
+    persisted.persisted_segment_metas[0].writing_forward_block = Some(idle);
+    assert!(!codes(&persisted).contains(&"manifest.writing-block"), "as 0.5.1 leaves it");
     let mut swapped = real("0.8.0_column_renamed");
     swapped.persisted_segment_metas.insert(0, SegmentMeta { segment_id: 7, ..Default::default() });
     swapped.next_segment_id = 8;

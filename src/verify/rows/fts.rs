@@ -93,6 +93,7 @@ struct Sides {
     /// Tokens of each row.
     tokens: Vec<u32>,
     complete: bool,
+    /// Whether the postings are packed. Of an index without postings the families tell: those of an open one are gone.
     sealed: bool,
     /// Whether the index has rows of documents that are still in the log.
     ahead: bool,
@@ -140,9 +141,15 @@ impl Column<'_, '_> {
             places: row_sums(),
             tokens: vec![0; rows],
             complete: true,
-            sealed: false,
+            sealed: self.is_closed(),
             ahead: false,
         }
+    }
+
+    /// Whether the families that only an open index has are gone.
+    fn is_closed(&self) -> bool {
+        let open = [Name::TermFrequency(self.name), Name::MaxTermFrequency(self.name), Name::DocumentLength(self.name)];
+        open.iter().all(|name| family(self.indexes, &name.to_string()).is_none())
     }
 
     fn run(&self) {
@@ -261,22 +268,25 @@ impl Column<'_, '_> {
     /// `$TF` against the positions, and `$MAX_TF` against `$TF`.
     fn read_frequencies(&self, family_of: &Family, sides: &mut Sides) {
         let mut complete = true;
-        let (mut largest, mut current): (Sums, Option<(Vec<u8>, u32)>) = (Sums::new(1), None);
-        let close = |current: &mut Option<(Vec<u8>, u32)>, largest: &mut Sums| {
-            if let Some((term, count)) = current.take() {
-                largest.add(0, with(hash(&term), count.into()));
-            }
-        };
+        let mut largest = Sums::new(1);
+        // Keys of a term and of others that continue it with a zero byte mingle: a term is complete behind its last possible key.
+        let mut open: BTreeMap<Vec<u8>, u32> = BTreeMap::new();
+        let mut close = |term: &[u8], count: u32| largest.add(0, with(hash(term), count.into()));
         self.entries(family_of, &mut complete, |key, entry| {
             let value: Vec<u8> = operands(entry).last().unwrap_or_default().to_vec();
             match RowKey::decode(key).and_then(|key| Ok((key, decode_count(&value, 0)?))) {
                 Ok((RowKey { term, row }, count)) => {
-                    if current.as_ref().is_none_or(|(of, _)| of != term) {
-                        close(&mut current, &mut largest);
-                        current = Some((term.to_vec(), 0));
-                    }
-                    if let Some((_, most)) = &mut current {
+                    if let Some(most) = open.get_mut(term) {
                         *most = count.max(*most);
+                    } else {
+                        open.retain(|term, count| {
+                            let stays = RowKey { term, row: u32::MAX }.encode().as_slice() >= key;
+                            if !stays {
+                                close(term, *count);
+                            }
+                            stays
+                        });
+                        open.insert(term.to_vec(), count);
                     }
                     if self.in_range(row, sides) {
                         let pair = with(hash(term), row.into());
@@ -286,7 +296,9 @@ impl Column<'_, '_> {
                 Err(error) => self.add_row(error.code, error.detail),
             }
         });
-        close(&mut current, &mut largest);
+        for (term, count) in &open {
+            close(term, *count);
+        }
         if let Some((_, of_terms)) = family(self.indexes, &Name::MaxTermFrequency(self.name).to_string()) {
             let mut held = Sums::new(1);
             self.entries(of_terms, &mut complete, |term, entry| match merge_max(operands(entry)) {
@@ -424,7 +436,9 @@ impl Column<'_, '_> {
         let Some(newest) = by_tokenizer.first() else { return };
         let unlike_all: Vec<usize> =
             newest.iter().copied().filter(|part| by_tokenizer.iter().all(|parts| parts.contains(part))).collect();
-        if !unlike_all.iter().any(|part| self.name_texts(texts, *part, unlike_all.len())) && !newest.is_empty() {
+        // Where the positions are those of the texts, so are the terms: the postings alone are wrong, which has been told.
+        let other_terms = texts.tokens.first().is_some_and(|tokens| tokens.positions != sides.places);
+        if !unlike_all.iter().any(|part| self.name_texts(texts, *part, unlike_all.len())) && other_terms {
             let detail = format!(
                 "field {}: texts in {} part(s) of the segment were made terms of by zvec 0.5, which knew ASCII alone: later releases search \
                  for others",

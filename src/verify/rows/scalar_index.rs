@@ -293,7 +293,6 @@ impl ColumnCheck<'_, '_> {
                 });
                 (lengths, scanned)
             });
-        // Up to 0.6.0 the family itself is the only trace of the option.
         let reversed = family(self.indexes, &Name::ReversedTerms(name).to_string())
             .map(|(_, family)| (family, self.scan(path, family, Kind::Reversed, |_, _| {})));
         match self.expected.filter(|_| contents) {
@@ -302,7 +301,9 @@ impl ColumnCheck<'_, '_> {
                 if let Some((family, scanned)) = &lengths {
                     self.compare(path, family, scanned, &expected.lengths, Kind::Lengths);
                 }
-                if let Some((family, scanned)) = &reversed {
+                // Up to 0.6.0 the option is in no manifest: the next open forgets it, zvec gives the family no more rows, and no release
+                // asks it.
+                if let Some((family, scanned)) = reversed.as_ref().filter(|_| self.column.extended_wildcard) {
                     self.compare(path, family, scanned, &expected.terms, Kind::Reversed);
                 }
                 if let Some(nulls) = nulls {

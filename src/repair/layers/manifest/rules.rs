@@ -135,7 +135,7 @@ fn suffixes(view: &View, tree: &Tree, new: &mut Manifest, notes: &mut Vec<String
 /// Only the writing segment has a writing block, and it is a forward block.
 fn writing_blocks(view: &View, tree: &Tree, new: &mut Manifest, notes: &mut Vec<String>) {
     for meta in &mut new.persisted_segment_metas {
-        if meta.writing_forward_block.take().is_some() {
+        if meta.writing_forward_block.take_if(|block| !manifest::is_idle(block)).is_some() {
             notes.push(format!("segment {} is persisted and has no writing block", meta.segment_id));
         }
     }
