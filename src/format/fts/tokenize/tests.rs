@@ -71,11 +71,11 @@ fn bytes_that_are_not_utf8_are_kept_where_nothing_needs_characters() {
 fn stems_are_those_of_zvec() {
     let golden: Vec<(String, Vec<(String, String)>)> =
         serde_json::from_str(include_str!("../../testdata/fts/stems.json")).unwrap();
-    assert_eq!(golden.len(), 31);
+    assert_eq!(golden.len(), 29);
     for (language, words) in golden {
         let extra = format!("{{\"stemmer_lang\":\"{language}\"}}");
         let tokenizer = Tokenizer::new("whitespace", &["stemmer"], &extra).unwrap();
-        assert!(words.len() >= 20);
+        assert!(words.len() >= 50 && words.iter().filter(|(word, _)| word.contains('\'')).count() >= 15);
         for (word, stem) in words {
             assert_eq!(texts(&tokenizer, &word), [stem], "{language} {word}");
         }
@@ -144,6 +144,8 @@ fn settings_that_cannot_be_reproduced_are_not_guessed() {
     for (name, filters, extra) in [
         ("jieba", &[][..], ""),
         ("standard", &["stemmer"], r#"{"stemmer_lang":"finnish"}"#),
+        ("standard", &["stemmer"], r#"{"stemmer_lang":"estonian"}"#),
+        ("standard", &["stemmer"], r#"{"stemmer_lang":"norwegian"}"#),
         ("standard", &["stemmer"], r#"{"stemmer_lang":"English"}"#),
         ("standard", &[], r#"{"max_token_length":5,}"#),
         ("standard", &[], r#"{"max_token_length":010}"#),
