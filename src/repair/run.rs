@@ -206,7 +206,7 @@ fn look(fs: &Arc<dyn Vfs>, root: &Path, request: &Request, hooks: &mut Hooks<'_>
             let of_index = |finding: &mut Finding| blame_the_index(&base.manifest, finding);
             findings.iter_mut().filter(|finding| finding.code == "fts.other-text").for_each(of_index);
         }
-        findings.splice(0..0, view.findings().iter().cloned());
+        findings.splice(0..0, view.findings().iter().chain(&base.behind).cloned());
     }
     let (mut actions, mut unmended, held) = diagnose::plan(seen, &base.manifest, &findings, request.only.as_deref());
     if let Some(action) = actions.iter_mut().find(|action| action.fix == Fix::Manifest) {

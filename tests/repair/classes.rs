@@ -250,6 +250,36 @@ fn a_stray_file_with_the_highest_block_id_is_in_nobodys_way() {
     assert_eq!(documents(&shared), *docs);
 }
 
+/// A manifest of a backup was put back. What was flushed since stands there whole, and was set aside.
+#[test]
+fn a_manifest_of_an_earlier_state_costs_nothing() {
+    let old = rich().0.fork();
+    let put = |fs: &MemoryFs, begin: &str, keep: bool| {
+        let now = files(fs, begin, "");
+        files(&old, begin, "").into_iter().for_each(|path| write(fs, &path, &read(&old, &path)));
+        let newer = now.into_iter().filter(|path| !keep && !files(&old, begin, "").contains(path));
+        newer.for_each(|path| fs.remove_file(&Path::new(ROOT).join(path)).unwrap());
+    };
+    for with_snapshot in [false, true] {
+        let (fs, docs) = flushed();
+        put(&fs, "manifest.", false);
+        if with_snapshot {
+            put(&fs, "del.", true);
+        }
+        let before = bytes(&fs);
+        let shared: Arc<dyn VfsMut> = Arc::new(fs.clone());
+        let codes: Vec<String> = errors(&shared).into_iter().map(|finding| finding.code).collect();
+        assert!(codes.iter().any(|code| code == "manifest.behind"), "{codes:?}");
+        assert!(!codes.iter().any(|code| code == "wal.missing"), "{codes:?}");
+        let report = mend(&shared).unwrap();
+        assert!(report.clean, "{:#?}", report.after);
+        assert_eq!(documents(&shared), docs, "{with_snapshot}");
+        assert_eq!(lost(&report), [""; 0]);
+        assert_eq!(undo_all(&shared), Ok(1));
+        assert_eq!(bytes(&fs), before);
+    }
+}
+
 /// The id map may be the last that knows of documents: it is not made anew without a word about them.
 #[test]
 fn a_document_that_only_the_id_map_knows_is_named() {

@@ -2,6 +2,7 @@
 //! rules is put right, segments that nothing lists are adopted, and what is lost is named.
 
 mod broken;
+mod exchanged;
 mod gone;
 mod segments;
 #[path = "../support/mod.rs"]

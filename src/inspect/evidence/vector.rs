@@ -117,6 +117,18 @@ fn quantise(facts: &VectorFacts) -> Quantize {
     }
 }
 
+/// Whether the file of full vectors and the quantised one of a column stand in each other's place, by codec and kind: full vectors are no codes.
+pub fn exchanged(full: (Option<Codec>, IndexKind), quantised: (Option<Codec>, IndexKind)) -> bool {
+    let rabitq = |kind| matches!(kind, IndexKind::HnswRabitq | IndexKind::IvfRabitq);
+    let whole = matches!(quantised.0, Some(Codec::Plain(DataType::Fp32) | Codec::Byte));
+    let codes = match full.0 {
+        Some(Codec::Plain(data_type)) => data_type == DataType::Fp16,
+        Some(Codec::Byte) | None => false,
+        Some(_) => true,
+    };
+    whole && !rabitq(quantised.1) && (codes || rabitq(full.1))
+}
+
 struct Parts {
     metric: Metric,
     quantize: Quantize,

@@ -44,7 +44,7 @@ use crate::{
 };
 
 pub use self::elements::is_unit;
-pub use self::pairs::{alike, difference, is_sound};
+pub use self::pairs::{alike, difference, exchanged, is_sound};
 use self::subject::{Harm, Subject};
 use super::{Context, Level};
 

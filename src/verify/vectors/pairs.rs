@@ -2,14 +2,18 @@
 
 use std::{ops::Range, path::Path};
 
-use crate::format::{
-    proxima::{
-        Codec, IndexKind, RowReader,
-        encoding::Encoding,
-        recode::{Likeness, Recoder},
-        rotation,
+use crate::{
+    format::{
+        Source,
+        proxima::{
+            Codec, IndexKind, RowReader, VectorFile,
+            encoding::Encoding,
+            recode::{Likeness, Recoder},
+            rotation,
+        },
+        value::Value,
     },
-    value::Value,
+    inspect::evidence,
 };
 
 use super::{
@@ -42,6 +46,14 @@ pub(super) fn check(ctx: &Context<'_>, segment: u32, full: Files<'_>, quantised:
     for (block, file) in quantised.0.iter().zip(quantised.1) {
         let Some(file) = file.as_ref() else { continue };
         let subject = Subject::new(ctx, &block.path, segment, true, block.rows);
+        let in_place = full.0.iter().zip(full.1).find(|(of, opened)| {
+            let same = (of.first_row, of.rows) == (block.first_row, block.rows);
+            same && opened.as_ref().is_some_and(|opened| exchanged(opened, file))
+        });
+        if let Some((of, _)) = in_place {
+            tell_exchanged(&subject, &Subject::new(ctx, &of.path, segment, false, of.rows));
+            continue;
+        }
         let Ok(mut encoding) = file.encoding.clone() else { continue };
         if let Some(turned_back) = file.turned_back() {
             match foreign::verdict(ctx, (block, file), &turned_back, full, rows) {
@@ -87,6 +99,25 @@ pub(super) fn check(ctx: &Context<'_>, segment: u32, full: Files<'_>, quantised:
             None => others.iter().chain([&subject]).for_each(Subject::finish),
         }
     }
+}
+
+/// Whether the two files of a column stand in each other's place.
+pub fn exchanged<F: Source, Q: Source>(full: &VectorFile<F>, quantised: &VectorFile<Q>) -> bool {
+    let of = |codec: Option<&Encoding>, kind| (codec.map(|encoding| encoding.codec), kind);
+    let full = of(full.encoding.as_ref().ok(), full.kind);
+    evidence::vector::exchanged(full, of(quantised.encoding.as_ref().ok(), quantised.kind))
+}
+
+fn tell_exchanged(quantised: &Subject<'_>, full: &Subject<'_>) {
+    let tell = |of_file: &Subject<'_>, holds: &str, beside: &Path| {
+        let detail = format!(
+            "it holds {holds}: it and {} stand in each other's place, by the types of their elements",
+            beside.display()
+        );
+        of_file.error("vectors.other-file", 0, Harm::Search, detail);
+    };
+    tell(full, "codes, not full vectors", quantised.path);
+    tell(quantised, "full vectors, not codes", full.path);
 }
 
 /// In place of every single row.

@@ -19,7 +19,7 @@ mod residue;
 pub(super) mod rows;
 pub(super) mod schema;
 
-use crate::inspect::{SegmentRef, Tree};
+use crate::inspect::{SegmentRef, Tree, evidence};
 
 use super::context::Context;
 
@@ -28,7 +28,13 @@ pub(super) fn of_segment(context: &Context<'_>, tree: &Tree, segment: SegmentRef
     context.findings.extend(crate::inspect::segments::missing_directory(context.view, segment));
     indexes::check(context, tree, segment);
     legacy::check(context, tree, segment);
-    residue::check(context, tree, segment);
+    let mut behind = evidence::behind::findings(context.view, tree, context.manifest);
+    behind.retain(|finding| finding.segment == Some(segment.id()));
+    // What is wrong beside the log then is that the manifest is not the one of its time.
+    if behind.is_empty() {
+        residue::check(context, tree, segment);
+    }
+    context.findings.extend(behind);
 }
 
 /// Segments of no version, and what only they hold.

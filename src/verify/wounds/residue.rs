@@ -34,8 +34,8 @@ pub(super) fn check(context: &Context<'_>, tree: &Tree, segment: SegmentRef<'_>)
             return;
         }
         let detail = format!(
-            "the log is gone: {} belongs to the same block, is made after the log and is in the manifest before the log is removed. zvec opens the \
-             collection without the documents and deletions of the log",
+            "the log is gone: {} belongs to the same block and is made after the log, which is removed only when the manifest names the block, and it \
+             does not. zvec opens the collection without the documents and deletions of the log",
             forward.display()
         );
         let finding = Finding::error("wal.missing", detail).at(&log).segment(segment.id());

@@ -4,6 +4,7 @@
 //! | what there is | what is taken |
 //! |---|---|
 //! | the newest manifest is sound | it, with what the files contradict put right |
+//! | one of an earlier state, behind the files | a manifest from the files and from what it says |
 //! | only an older one is, and its files are there | it |
 //! | an unpublished or quarantined copy that names just the files that are there | it |
 //! | else | a manifest from the files; what these do not tell comes from `--schema`, from copies, from what a damaged one still says, or is assumed |
@@ -22,8 +23,11 @@ use crate::{
         manifest::{Manifest, ManifestName, check},
         schema_file::SchemaFile,
     },
-    inspect::{Tree, View, first_id, manifests::ManifestState},
-    report::repair::{Action, DoneAction},
+    inspect::{Tree, View, evidence, first_id, manifests::ManifestState},
+    report::{
+        Finding,
+        repair::{Action, DoneAction},
+    },
 };
 
 use super::{
@@ -50,6 +54,8 @@ pub struct Base {
     pub changed: bool,
     /// The writing segment, if it is not on disk and has to be made.
     pub makes: Option<u32>,
+    /// What is wrong with the manifest that stands there, where another is made though it is whole.
+    pub behind: Vec<Finding>,
 }
 
 /// The manifest that a repair begins with. Nothing is written.
@@ -69,6 +75,14 @@ pub fn base(view: &View, tree: &Tree, schema: Option<&SchemaFile>) -> Result<Bas
             return Err(EngineError::format(&view.root().join(&file.path), error.clone()));
         }
         let newest = view.manifests().first().is_some_and(|first| first.name == file.name);
+        let behind = evidence::behind::findings(view, tree, manifest);
+        if !behind.is_empty()
+            && let Ok(base) = from_files(view, tree, schema)
+            && check(&base.manifest).is_empty()
+        {
+            let how = format!("{}, which {} is behind", base.how, file.name);
+            return Ok(Base { how, behind, ..base });
+        }
         if newest || hints::is_of_files(view, tree, manifest) {
             let mended = in_force(view, tree, file.name, manifest);
             if check(&mended.manifest).is_empty() {
@@ -104,6 +118,7 @@ fn from_files(view: &View, tree: &Tree, schema: Option<&SchemaFile>) -> Result<B
             assumed: Vec::new(),
             changed: true,
             makes: None,
+            behind: Vec::new(),
         });
     }
     let hints = hints::hints(schema, &copies);
@@ -124,6 +139,7 @@ fn from_files(view: &View, tree: &Tree, schema: Option<&SchemaFile>) -> Result<B
         assumed: rebuilt.assumed,
         changed: true,
         makes: rebuilt.makes,
+        behind: Vec::new(),
     })
 }
 
@@ -136,6 +152,7 @@ fn in_force(view: &View, tree: &Tree, name: ManifestName, manifest: &Manifest) -
             assumed: Vec::new(),
             changed: true,
             makes: None,
+            behind: Vec::new(),
         },
         None => as_it_is(name, manifest),
     }
@@ -150,6 +167,7 @@ pub fn as_it_is(name: ManifestName, manifest: &Manifest) -> Base {
         assumed: Vec::new(),
         changed: false,
         makes: None,
+        behind: Vec::new(),
     }
 }
 

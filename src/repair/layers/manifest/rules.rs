@@ -46,7 +46,7 @@ pub fn mend(view: &View, tree: &Tree, before: &Manifest) -> Option<Mended> {
     let segments: Vec<Found> =
         on_disk.iter().filter(|id| listed.contains(id)).map(|id| evidence::look(view, tree, *id)).collect();
     if let Some(written) = &new.schema {
-        let (mut corrected, changes) = schema::correct(&Evidence::of(&segments), written);
+        let (mut corrected, changes) = schema::correct(&Evidence::of(&segments), &segments, written);
         if changes.is_empty() {
             twice(&mut corrected, &mut notes);
         }

@@ -183,14 +183,47 @@ impl Evidence {
                 }
             }
         } else if let Some(told) = self.vector(&field.name) {
-            new = self.merge_vector(told, Some(field));
-            // A file with an index of another kind may be that of another column.
-            let kind_alone = self.merge_vector(&Told { built: false, ..told.clone() }, Some(field)) == *field;
-            if kind_alone && loads(field) {
+            if self.allows(told, field) {
                 return None;
             }
+            new = self.merge_vector(told, Some(field));
         }
         (new != *field).then_some(new)
+    }
+
+    /// Whether what files tell of a column is no contradiction to a field. A file with an index of another kind may be that of another column.
+    fn allows(&self, told: &Told, field: &FieldSchema) -> bool {
+        let of_kind = || self.merge_vector(&Told { built: false, ..told.clone() }, Some(field)) == *field;
+        self.merge_vector(told, Some(field)) == *field || (of_kind() && loads(field))
+    }
+
+    /// Whether the files are wrong and not the field that they contradict: at least as many bear it out, or they stand in each other's place.
+    fn blames_files(&self, segments: &[Found], fields: &[FieldSchema], field: &FieldSchema) -> bool {
+        let fits = |file: &Vectors, of: &FieldSchema| {
+            vector::tell(&of.name, &[file]).is_some_and(|told| self.allows(&told, of))
+        };
+        let (mut for_it, mut against) = (0usize, 0usize);
+        for found in segments {
+            let of = |name: &str| -> Vec<&Vectors> {
+                let is_full = |file: &&Vectors| file.column == name && !file.quantised && file.facts.is_some();
+                found.vectors.iter().filter(is_full).collect()
+            };
+            for own in of(&field.name) {
+                if fits(own, field) {
+                    for_it += 1;
+                    continue;
+                }
+                against += 1;
+                let others = fields.iter().filter(|other| other.name != field.name && fits(own, other));
+                let swapped = others
+                    .into_iter()
+                    .any(|other| of(&other.name).iter().any(|file| fits(file, field) && !fits(file, other)));
+                if swapped || is_exchanged(found, own) {
+                    return true;
+                }
+            }
+        }
+        for_it > 0 && for_it >= against
     }
 
     fn scalar_index(&self, name: &str, hint: Option<&FieldSchema>, assumed: &mut Vec<String>) -> Option<IndexParams> {
@@ -358,7 +391,7 @@ pub fn merge(evidence: &Evidence, hints: &[Hint], fallback_name: &str) -> Merged
 }
 
 /// The schema of a manifest in force, with what the files contradict put right, and what that was.
-pub fn correct(evidence: &Evidence, schema: &CollectionSchema) -> (CollectionSchema, Vec<String>) {
+pub fn correct(evidence: &Evidence, segments: &[Found], schema: &CollectionSchema) -> (CollectionSchema, Vec<String>) {
     let mut new = schema.clone();
     let mut notes = Vec::new();
     let mut taken: BTreeSet<String> = BTreeSet::new();
@@ -372,7 +405,9 @@ pub fn correct(evidence: &Evidence, schema: &CollectionSchema) -> (CollectionSch
             taken.insert(name.clone());
             field.name = name;
         }
-        if let Some(corrected) = evidence.corrected(field) {
+        if let Some(corrected) = evidence.corrected(field)
+            && !evidence.blames_files(segments, &schema.fields, field)
+        {
             notes.push(format!("type, dimension or index of field {} as its files have it", field.name));
             *field = corrected;
         }
@@ -421,6 +456,13 @@ fn proto_of(field: &VectorField) -> FieldSchema {
         vectors: vec![field.clone()],
     };
     file.to_manifest().fields.into_iter().next().unwrap_or_default()
+}
+
+/// Whether a file of full vectors stands in the place of the codes of its column, and these in its own.
+fn is_exchanged(found: &Found, full: &Vectors) -> bool {
+    let said = |file: &Vectors| file.facts.as_ref().map(|facts| (facts.codec, facts.kind));
+    let codes = found.vectors.iter().filter(|file| file.column == full.column && file.quantised);
+    said(full).is_some_and(|full| codes.filter_map(said).any(|codes| vector::exchanged(full, codes)))
 }
 
 /// Whether a field makes sense by itself.

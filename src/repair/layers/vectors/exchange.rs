@@ -1,4 +1,4 @@
-//! Two vector files of a segment that stand in each other's place. Nothing in a file names its column; but if each of two columns has a file that cannot
+//! Two vector files of a segment that stand in each other's place: of two columns, or the two of one column. Nothing in a file names its column; but if each of two columns has a file that cannot
 //! be its own, and could be the other's, and no third one comes into question, they have been mixed up.
 
 use std::path::{Path, PathBuf};
@@ -12,7 +12,7 @@ use crate::{
     },
     inspect::View,
     report::repair::{Action, DoneAction},
-    verify::vectors::schema_differences,
+    verify::vectors::{exchanged, schema_differences},
 };
 
 /// Puts the file of a column, which is not its own, and that of the column that it belongs to in each other's place. `None` if there is not exactly one such
@@ -21,12 +21,7 @@ pub(super) fn exchange(bench: &mut Bench, job: &Job, action: &Action) -> Result<
     let view = bench.view();
     let Some((other, path)) = partner(bench, &view, job) else { return Ok(None) };
     let other_column = other.columns.first().cloned().unwrap_or_default();
-    for (place, from) in [(&job.block, path.clone()), (&other, PathBuf::from(&action.path))] {
-        let meta = BlockMeta { block_id: bench.block_id(job.segment)?, ..place.clone() };
-        let to = bench.root().join(bench.block_path(job.segment, &meta));
-        bench.files().copy(&bench.root().join(from), 0, &to)?;
-        bench.replace_blocks(job.segment, |block| block.block_id == place.block_id, vec![meta]);
-    }
+    put(bench, job, [(&job.block, &path), (&other, Path::new(&action.path))])?;
     let (column, theirs) = (&job.column, path.display());
     let detail = format!(
         "the files of the columns {column} and {other_column} stood in each other's place, and have been exchanged"
@@ -38,6 +33,46 @@ pub(super) fn exchange(bench: &mut Bench, job: &Job, action: &Action) -> Result<
         action.path
     ));
     Ok(Some(report))
+}
+
+/// Puts the file of full vectors and the quantised one of a column in each other's place, if their elements say that they stand there. `None` if they do
+/// not.
+pub(super) fn kinds(bench: &mut Bench, job: &Job, action: &Action) -> Result<Option<DoneAction>, EngineError> {
+    let view = bench.view();
+    let Some(segment) = segment_of(bench, job) else { return Ok(None) };
+    let rows = |kind, id: u32| blocks(segment, &job.column, kind).into_iter().find(|(block, _)| block.block_id == id);
+    let Some((_, own)) = rows(kind_of(job.quantised), job.block.block_id) else { return Ok(None) };
+    let others = blocks(segment, &job.column, kind_of(!job.quantised)).into_iter();
+    let Some((other, _)) = others.into_iter().find(|(_, rows)| *rows == own) else { return Ok(None) };
+    let Some(path) = segment.block_path(other) else { return Ok(None) };
+    let files = open(&view, Path::new(&action.path)).zip(open(&view, &path));
+    let fits = files.is_some_and(|(own, other)| match job.quantised {
+        true => exchanged(&other, &own),
+        false => exchanged(&own, &other),
+    });
+    if !fits {
+        return Ok(None);
+    }
+    let other = other.clone();
+    put(bench, job, [(&job.block, &path), (&other, Path::new(&action.path))])?;
+    let detail = format!(
+        "the full vectors and the codes of the column {} stood in each other's place, by the types of their elements, and have been exchanged",
+        job.column
+    );
+    let mut report = done(action, detail);
+    report.documents = Some(job.block.doc_count.into());
+    Ok(Some(report))
+}
+
+/// Copies each file to a new one in the place of the block before it.
+fn put(bench: &mut Bench, job: &Job, pairs: [(&BlockMeta, &Path); 2]) -> Result<(), EngineError> {
+    for (place, from) in pairs {
+        let meta = BlockMeta { block_id: bench.block_id(job.segment)?, ..place.clone() };
+        let to = bench.root().join(bench.block_path(job.segment, &meta));
+        bench.files().copy(&bench.root().join(from), 0, &to)?;
+        bench.replace_blocks(job.segment, |block| block.block_id == place.block_id, vec![meta]);
+    }
+    Ok(())
 }
 
 /// The one block whose column the file of `job` could be of, and whose file could be that of `job`.

@@ -65,6 +65,11 @@ pub fn rebuild(bench: &mut Bench, action: &Action) -> Result<DoneAction, EngineE
         return Ok(done(action, "the manifest does not name it any more"));
     };
     let has = |what: &str| action.findings.iter().any(|code| code.contains(what));
+    if (has("schema-differs") || has("other-file"))
+        && let Some(exchanged) = exchange::kinds(bench, &job, action)?
+    {
+        return Ok(exchanged);
+    }
     let differs = has("schema-differs") && !has("crc");
     if differs {
         if let Some(exchanged) = exchange::exchange(bench, &job, action)? {
