@@ -86,7 +86,8 @@ impl FtsIndex {
         let failed = |error| EngineError::format(&path, error);
         whole(&store, &columns, true).map_err(failed)?;
         let published = u32::try_from(published).unwrap_or(u32::MAX);
-        for column in &mut columns {
+        // One that zvec has sealed has no lengths of rows, and takes none.
+        for column in columns.iter_mut().filter(|column| is_open(&store, &column.name)) {
             column.totals = totals(&store, &path, &column.name, published)?;
         }
         let builder = FtsBuilder::new(columns.clone()).map_err(failed)?;
@@ -114,9 +115,18 @@ impl FtsIndex {
         self.builder.memory_size() + self.store.memory_size()
     }
 
-    /// Whether zvec has sealed it: it takes no inserts into the segment any more. Sealing packs the postings.
+    /// Whether zvec has begun to seal it: it takes no inserts into the segment any more. Sealing packs the postings, then drops three families
+    /// of each column.
     pub fn is_sealed(&self) -> Result<bool, EngineError> {
         for column in &self.columns {
+            let open = [
+                Family::TermFrequency(&column.name),
+                Family::MaxTermFrequency(&column.name),
+                Family::DocumentLength(&column.name),
+            ];
+            if open.iter().all(|family| !has(&self.store, family)) {
+                return Ok(true);
+            }
             if let Some(first) = self.store.scan(column.name.as_bytes())?.next() {
                 let posting = decode(&first?.1, 0).map_err(|error| EngineError::format(&self.path, error))?;
                 if matches!(posting, Posting::Sealed(_)) {
@@ -127,10 +137,15 @@ impl FtsIndex {
         Ok(false)
     }
 
+    /// Whether no column is open any more.
+    pub fn is_wholly_sealed(&self) -> bool {
+        !self.columns.iter().any(|column| is_open(&self.store, &column.name))
+    }
+
     /// Rows of the segment that the index knows of: more than are published after a crash behind its flush.
     pub fn rows(&self) -> Result<u64, EngineError> {
         let mut rows = 0;
-        for column in &self.columns {
+        for column in self.columns.iter().filter(|column| is_open(&self.store, &column.name)) {
             for entry in self.store.scan(Family::DocumentLength(&column.name).to_string().as_bytes())? {
                 let row = decode_row(&entry?.0).map_err(|error| EngineError::format(&self.path, error))?;
                 rows = rows.max(u64::from(row) + 1);
@@ -150,7 +165,7 @@ impl FtsIndex {
         for name in &names {
             match Family::parse(name) {
                 Family::Default => {}
-                Family::Postings(column) => self.seal_postings(&mut sealed, column)?,
+                Family::Postings(column) if is_open(&self.store, column) => self.seal_postings(&mut sealed, column)?,
                 _ => {
                     for entry in self.store.scan(name.as_bytes())? {
                         let (key, value) = entry?;
@@ -204,6 +219,16 @@ impl FtsIndex {
         self.builder = FtsBuilder::new(self.columns.clone()).map_err(|error| EngineError::format(&self.path, error))?;
         Ok(())
     }
+}
+
+fn has(store: &RocksStore, family: &Family<'_>) -> bool {
+    let name = family.to_string();
+    store.families().any(|known| known == name.as_bytes())
+}
+
+/// Whether a column has what only an open one has, and what it is sealed from.
+fn is_open(store: &RocksStore, column: &str) -> bool {
+    has(store, &Family::TermFrequency(column)) && has(store, &Family::DocumentLength(column))
 }
 
 /// Adds an entry, and writes what has been added when that is much.

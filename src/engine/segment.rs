@@ -195,7 +195,8 @@ impl WritingSegment {
     ) -> Result<(SegmentMeta, Option<PathBuf>), EngineError> {
         let mut meta = self.meta.clone();
         let Some(index) = &self.fts_index else { return Ok((meta, None)) };
-        if index.is_sealed()? {
+        // Of one that zvec was killed in sealing, some columns may be open.
+        if index.is_wholly_sealed() {
             return Ok((meta, None));
         }
         let id = self.id();

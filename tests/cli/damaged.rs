@@ -87,6 +87,7 @@ const CASES: &[Case] = &[
     Case("real_0.8.0_optimize_killed_compacting", &[], None),
     Case("real_0.8.0_optimize_killed_removing", &[], None),
     Case("real_0.8.0_optimize_killed_rolling", &[], None),
+    Case("real_0.8.0_optimize_killed_sealing_texts", &[], None),
     Case("real_0.8.0_quantised_index_dropped", &[], None),
     Case("scalar_index_missing", &[], None),
     Case("scalar_index_sst_flip", &[], None),

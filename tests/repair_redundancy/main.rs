@@ -153,6 +153,15 @@ fn a_full_file_comes_from_the_quantised_one_and_says_so_and_the_other_way_round_
 }
 
 #[test]
+fn a_sealed_writing_segment_with_texts_gets_a_successor_and_keeps_its_documents() {
+    let fixture = Fixture::damaged("real_0.8.0_optimize_killed_sealing_texts");
+    let before = content(&fixture.path());
+    let (report, after) = mended(&fixture, None);
+    assert_eq!((before.len(), lost(&report), doubts(&report).len()), (40, 0, 0));
+    assert!(before == after);
+}
+
+#[test]
 fn files_of_old_releases_are_written_anew_only_if_that_is_asked_for() {
     for (name, files) in [
         ("0.1.0_small_flushed", 2),

@@ -12,7 +12,7 @@ use subject::Subject;
 use support::fixture;
 
 /// Damage that leaves every document: fixture, exit code.
-const WHOLE: [(&str, u8); 31] = [
+const WHOLE: [(&str, u8); 32] = [
     ("flat_chain_cycle", 0),
     ("idmap_current_missing", 3),
     ("idmap_manifest_flip", 3),
@@ -40,6 +40,7 @@ const WHOLE: [(&str, u8); 31] = [
     ("real_0.8.0_optimize_killed_compacting", 0),
     ("real_0.8.0_optimize_killed_removing", 0),
     ("real_0.8.0_optimize_killed_rolling", 0),
+    ("real_0.8.0_optimize_killed_sealing_texts", 0),
     ("real_0.8.0_quantised_index_dropped", 3),
     ("scalar_index_missing", 0),
     ("scalar_index_sst_flip", 0),

@@ -662,6 +662,7 @@ OLD = [
     "good/0.8.0_parquet_killed",
     "good/0.8.0_wal_recovered",
     "damaged/real_0.8.0_optimize_killed_rolling",
+    "damaged/real_0.8.0_optimize_killed_sealing_texts",
     "damaged/real_0.8.0_optimize_killed_compacting",
     "damaged/real_0.8.0_optimize_killed_removing",
 ]
