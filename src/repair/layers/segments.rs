@@ -188,14 +188,20 @@ fn refused(
     if row_count(&built.meta) == 0 && !writing {
         return Some("it has a log and no rows, and another segment is written".to_owned());
     }
+    let before = manifest::check(&bench.manifest);
     let mut draft = bench.manifest.clone();
+    if writing {
+        draft.writing_segment_meta = None;
+    }
     draft.persisted_segment_metas.push(built.meta.clone());
-    let more: Vec<_> = manifest::check(&draft)
-        .into_iter()
-        .filter(|violation| violation.segment == Some(found.id) && violation.code != "manifest.segment-order")
-        .collect();
-    if let Some(violation) = more.first() {
+    manifest::sort_segments(&mut draft);
+    let violations = manifest::check(&draft);
+    if let Some(violation) = violations.iter().find(|violation| violation.segment == Some(found.id)) {
         return Some(violation.detail.clone());
+    }
+    // zvec finds no document of a segment that stands before the one that is written and has higher ids, and none that is inserted later.
+    if violations.iter().any(|found| found.code == "manifest.segment-order" && !before.contains(found)) {
+        return Some("its documents come behind those of the segment that is written".to_owned());
     }
     let ahead = built.ids.max().is_some_and(|highest| highest >= first_id(&bench.manifest));
     let active = bench.manifest.writing_segment_meta.as_ref().map(|meta| look(view, tree, meta.segment_id));
