@@ -104,9 +104,8 @@ pub fn rebuild(bench: &mut Bench, action: &Action) -> Result<DoneAction, EngineE
     let stale = (job.meta.min_doc_id, job.meta.max_doc_id, listed);
     let ends = settled.ids.first().zip(settled.ids.last());
     if let Some((first, last)) = ends.filter(|_| job.is_rows) {
-        if meta.min_doc_id > *first || meta.max_doc_id < *last {
-            (meta.min_doc_id, meta.max_doc_id) = (*first, *last);
-        }
+        // A damaged id may have widened them.
+        (meta.min_doc_id, meta.max_doc_id) = (*first, *last);
         // Blocks of the same rows are known by their range and count.
         let fresh = (meta.min_doc_id, meta.max_doc_id, meta.doc_count);
         if let Some(of) = bench.segment_mut(segment) {
