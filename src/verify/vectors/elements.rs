@@ -54,7 +54,11 @@ pub(super) fn check<S: Source>(subject: &Subject<'_>, file: &VectorFile<S>) {
         match encoding.decode(record.bytes, offset) {
             Ok(vector) => {
                 sizes.add(row, offset, &vector.value);
-                if let Some(what) = oddity(&vector.value) {
+                let behind = || {
+                    let found = encoding.redundancy(record.bytes, offset).ok()?;
+                    is_of_no_numbers(&found).then_some("sums of a vector with NaN or infinity")
+                };
+                if let Some(what) = oddity(&vector.value).or_else(behind) {
                     let finding = Finding::info("vectors.not-finite", format!("row {row} holds {what}")).offset(offset);
                     subject.row(row, finding, "vectors.not-finite", Harm::Search);
                 }
@@ -145,16 +149,36 @@ fn length_tolerance(encoding: &Encoding) -> f64 {
 pub fn is_unit(encoding: &Encoding, element: &[u8]) -> Option<bool> {
     let found = encoding.redundancy(element, 0).ok()?;
     let norm = found.norm?;
-    if norm.is_sign_negative() || norm.is_nan() {
+    if is_bad_norm(&found, norm) {
         return Some(false);
     }
     let length = found.length.filter(|_| norm.is_finite() && norm > 1e-18)?;
     Some(!beyond((length - 1.0).abs(), length_tolerance(encoding)))
 }
 
+/// No length is negative, and none is no number but that of a vector with a component that is none.
+fn is_bad_norm(found: &Redundancy, norm: f32) -> bool {
+    if norm.is_nan() {
+        !found.length.is_some_and(f64::is_nan) && !is_of_no_numbers(found)
+    } else {
+        norm.is_sign_negative()
+    }
+}
+
+/// Whether the words behind codes are those of a vector with NaN, with infinity, or with components further apart than the largest f32. One
+/// flipped bit does not make them: they agree in it.
+fn is_of_no_numbers(found: &Redundancy) -> bool {
+    let (Some(scale), Some(offset), Some(sum)) = (found.scale, found.offset, found.sum) else { return false };
+    // INT4 has zero for the squares but under L2.
+    let squares = found.square_sum.is_none_or(|squares| squares.is_nan() || squares.to_bits() == 0);
+    let infinite = scale == f32::INFINITY && !offset.is_finite();
+    let beyond = offset.is_infinite() && scale > 0.0;
+    infinite || (sum.is_nan() && (squares || beyond))
+}
+
 fn redundancy(subject: &Subject<'_>, encoding: &Encoding, row: u64, offset: u64, found: &Redundancy) {
     if let Some(norm) = found.norm {
-        if norm.is_sign_negative() || norm.is_nan() {
+        if is_bad_norm(found, norm) {
             let detail = format!("row {row}: a norm of {norm}");
             subject.row_error(row, "vectors.bad-norm", offset, Harm::Vectors, detail);
         } else if let Some(length) = found.length.filter(|_| norm.is_finite() && norm > 1e-18) {
@@ -166,6 +190,7 @@ fn redundancy(subject: &Subject<'_>, encoding: &Encoding, row: u64, offset: u64,
             }
         }
     }
+    let no_numbers = is_of_no_numbers(found);
     let mut wrong = Vec::new();
     let (sum, squares) = (found.computed_sum as f64, found.computed_square_sum as f64);
     let dimension = encoding.dimension as f64;
@@ -175,6 +200,7 @@ fn redundancy(subject: &Subject<'_>, encoding: &Encoding, row: u64, offset: u64,
         (Some(scale), Some(bias)) => f64::from(bias).abs() >= f64::from(scale).abs() * WRAPPING,
         _ => false,
     };
+    let wrapped = wrapped || no_numbers;
     if let Some(stored) = found.sum.filter(|_| !wrapped) {
         // Before 0.8.0 sums are those of the codes before rounding.
         if beyond((f64::from(stored) - sum).abs(), 0.5 * dimension + 1.0) {
@@ -207,7 +233,7 @@ fn redundancy(subject: &Subject<'_>, encoding: &Encoding, row: u64, offset: u64,
         _ => {}
     }
     if let (Some(scale), Some(bias)) = (found.scale, found.offset)
-        && !(scale > 0.0 && scale.is_finite() && bias.is_finite())
+        && !(no_numbers || scale > 0.0 && scale.is_finite() && bias.is_finite())
     {
         wrong.push(format!("scale {scale} and offset {bias}"));
     }
@@ -239,5 +265,57 @@ fn unused(subject: &Subject<'_>, encoding: &Encoding, row: u64, offset: u64, byt
     if let Some(at) = at {
         let detail = format!("row {row}: an unused bit of the element is set");
         subject.row_error(row, "vectors.bad-code", offset + at as u64, Harm::Search, detail);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn floats(length: f64, norm: f32) -> Redundancy {
+        Redundancy { norm: Some(norm), length: Some(length), ..Redundancy::default() }
+    }
+
+    fn codes(scale: f32, offset: f32, sum: f32, squares: f32) -> Redundancy {
+        let words = (Some(scale), Some(offset), Some(sum), Some(squares));
+        Redundancy { scale: words.0, offset: words.1, sum: words.2, square_sum: words.3, ..Redundancy::default() }
+    }
+
+    #[test]
+    fn a_norm_that_is_no_number_is_that_of_such_a_vector_or_wrong() {
+        assert!(!is_bad_norm(&floats(f64::NAN, f32::NAN), f32::NAN));
+        assert!(!is_bad_norm(&floats(f64::NAN, -f32::NAN), -f32::NAN), "zvec has both");
+        assert!(!is_bad_norm(&floats(1.0, 3.0), 3.0));
+        assert!(!is_bad_norm(&codes(0.1, 0.0, f32::NAN, f32::NAN), f32::NAN));
+        assert!(is_bad_norm(&floats(1.0, f32::NAN), f32::NAN));
+        assert!(is_bad_norm(&codes(0.1, 0.0, 5.0, 25.0), f32::NAN));
+        assert!(is_bad_norm(&floats(1.0, -3.0), -3.0));
+    }
+
+    /// As 0.8.0 wrote them.
+    #[test]
+    fn words_of_no_numbers_agree_in_being_none() {
+        let step = f32::EPSILON / 254.0;
+        for (what, found) in [
+            ("NaN", codes(0.1, 0.5, f32::NAN, f32::NAN)),
+            ("NaN under IP, INT4", codes(0.1, 0.5, f32::NAN, 0.0)),
+            ("infinity", codes(f32::INFINITY, f32::INFINITY, f32::NAN, f32::NAN)),
+            ("both infinities", codes(f32::INFINITY, f32::NAN, f32::NAN, f32::NAN)),
+            ("further apart than f32", codes(f32::INFINITY, f32::INFINITY, -508.0, 64516.0)),
+            ("nothing but NaN", codes(step, f32::INFINITY, f32::NAN, f32::NAN)),
+        ] {
+            assert!(is_of_no_numbers(&found), "{what}");
+        }
+        for found in [
+            codes(0.1, 0.5, 3.0, 9.0),
+            codes(0.1, 0.5, f32::NAN, 9.0),
+            codes(0.1, 0.5, 3.0, f32::NAN),
+            codes(0.1, f32::INFINITY, 3.0, 9.0),
+            codes(f32::INFINITY, 0.5, 3.0, 9.0),
+            codes(f32::NAN, 0.5, 3.0, 9.0),
+            codes(-f32::INFINITY, f32::INFINITY, 3.0, 9.0),
+        ] {
+            assert!(!is_of_no_numbers(&found), "{found:?}");
+        }
     }
 }

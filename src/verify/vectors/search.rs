@@ -24,6 +24,8 @@ const MOST_NODES: u64 = 20_000_000;
 const MOST_WORK: u64 = 4_000_000_000;
 /// Rounding of f32 arithmetic, with a margin, for each component.
 const ROUNDING: f64 = 4.0 / (1u64 << 24) as f64;
+/// Roundings of a distance that is computed from sums.
+const SUMMANDS: f64 = 4.0;
 const QUERIES: u64 = 30;
 const NEIGHBOURS: usize = 10;
 const EF: usize = 100;
@@ -89,6 +91,100 @@ impl<'f> Vectors<'f> {
         let record = self.file.record(node, &mut self.reader).ok()?;
         self.encoding.components(record.bytes)
     }
+
+    fn stored(&mut self, node: u64) -> Option<Stored> {
+        let record = self.file.record(node, &mut self.reader).ok()?;
+        let values = self.encoding.components(record.bytes)?;
+        let codes = match self.encoding.codec {
+            Codec::Int8 => Codes::of(self.encoding, record.bytes),
+            _ => None,
+        };
+        Some(Stored { values, codes })
+    }
+}
+
+/// A vector whose distances to others are kept.
+#[derive(Debug, Clone)]
+struct Stored {
+    values: Vec<f32>,
+    codes: Option<Codes>,
+}
+
+/// Codes with the words behind them, from which zvec computes distances: where the components are nearly the same, the sums are not those of
+/// the codes.
+#[derive(Debug, Clone)]
+struct Codes {
+    codes: Vec<i8>,
+    scale: f64,
+    offset: f64,
+    sum: f64,
+    squares: f64,
+}
+
+impl Codes {
+    fn of(encoding: &Encoding, element: &[u8]) -> Option<Self> {
+        let found = encoding.redundancy(element, 0).ok()?;
+        let codes = element.get(..encoding.dimension)?.iter().map(|code| *code as i8).collect();
+        let (scale, offset) = (found.scale?.into(), found.offset?.into());
+        Some(Self { codes, scale, offset, sum: found.sum?.into(), squares: found.square_sum?.into() })
+    }
+
+    /// The distance as a sum, and the sum of the sizes of what is added up: rounding is relative to that.
+    fn distance(&self, other: &Self, metric: Metric) -> (f64, f64) {
+        let pairs = self.codes.iter().zip(&other.codes);
+        let product = pairs.map(|(a, b)| f64::from(*a) * f64::from(*b)).sum::<f64>();
+        let (one, other, dimension) = (self, other, self.codes.len() as f64);
+        let scales = one.scale * other.scale;
+        let terms = match metric {
+            Metric::L2 => {
+                let between = 2.0 * (one.offset - other.offset);
+                [
+                    one.scale * one.scale * one.squares,
+                    other.scale * other.scale * other.squares,
+                    -2.0 * scales * product,
+                    between * one.scale * one.sum,
+                    -between * other.scale * other.sum,
+                    dimension * (one.offset - other.offset).powi(2),
+                ]
+            }
+            Metric::InnerProduct | Metric::Cosine => [
+                -scales * product,
+                -one.scale * one.sum * other.offset,
+                -other.scale * other.sum * one.offset,
+                -dimension * one.offset * other.offset,
+                0.0,
+                0.0,
+            ],
+        };
+        // Differences of offsets are rounded too.
+        let offsets = dimension * one.offset.abs().max(other.offset.abs()).powi(2);
+        (terms.iter().sum(), terms.iter().map(|term| term.abs()).sum::<f64>() + offsets)
+    }
+}
+
+/// Whether a distance that is kept is that of two vectors; otherwise what it should be.
+fn check_distance(metric: Metric, one: &Stored, other: &Stored, kept: f32) -> Result<(), f64> {
+    let dimension = one.values.len() as f64;
+    let distance = metric.distance(&one.values, &other.values);
+    let (first, second) = (square(&one.values), square(&other.values));
+    let summed = one.codes.as_ref().zip(other.codes.as_ref()).map(|(one, other)| one.distance(other, metric));
+    let limit = f64::from(f32::MAX);
+    if !kept.is_finite() {
+        // Squares of components, and sums on the way, may be too large for f32 where the components are not.
+        let small = 2.0 * (first + second) < limit && summed.is_none_or(|(_, size)| size < limit);
+        return if small { Err(distance) } else { Ok(()) };
+    }
+    // Products of small components are rounded to the smallest f32, or to zero.
+    let least = dimension * 2.0 * f64::from(f32::MIN_POSITIVE);
+    let kept = f64::from(kept);
+    let near = |distance: f64, slack: f64| (distance - kept).abs() <= slack + least;
+    let slack = ROUNDING * (dimension + 8.0) * first.max(second).max(distance.abs());
+    let fits = near(distance, slack)
+        || summed.is_some_and(|(sum, size)| {
+            // Codes under COSINE: without the 1.
+            near(distance - 1.0, slack) || near(sum, ROUNDING * SUMMANDS * size)
+        });
+    if fits { Ok(()) } else { Err(distance) }
 }
 
 /// The distances that Vamana keeps beside the neighbours are those of the vectors.
@@ -97,14 +193,13 @@ fn distances(subject: &Subject<'_>, file: &Opened, graph: &Graph) {
     else {
         return;
     };
-    let codes = match own.encoding.codec {
-        Codec::Plain(DataType::Fp32 | DataType::Fp16) | Codec::Half => false,
+    match own.encoding.codec {
+        Codec::Plain(DataType::Fp32 | DataType::Fp16) | Codec::Half | Codec::Int8 => {}
         // Sums of products of bytes may saturate in zvec's arithmetic.
-        Codec::Plain(DataType::Int8) if matches!(metric, Metric::L2) => false,
-        Codec::Int8 => true,
+        Codec::Plain(DataType::Int8) if matches!(metric, Metric::L2) => {}
         // Computed from sums that releases round differently.
         _ => return,
-    };
+    }
     let (mut nodes, mut stored) = (GraphReader::default(), GraphReader::default());
     let mut reads = 0;
     for node in 0..rows_of(file) {
@@ -113,18 +208,13 @@ fn distances(subject: &Subject<'_>, file: &Opened, graph: &Graph) {
         }
         let Ok(found) = graph.node(file.source(), node, &mut nodes) else { return };
         let Ok(kept) = graph.distances(file.source(), node, &mut stored) else { return };
-        let Some(vector) = own.get(node) else { continue };
+        let Some(vector) = own.stored(node) else { continue };
         let mut wrong = None;
         let mut count = 0;
         for (slot, (neighbour, kept)) in found.neighbours.iter().zip(kept).enumerate() {
             reads += 1;
-            let Some(other) = theirs.get((*neighbour).into()) else { continue };
-            let (distance, kept) = (metric.distance(&vector, &other), f64::from(kept));
-            let slack =
-                ROUNDING * (vector.len() as f64 + 8.0) * square(&vector).max(square(&other)).max(distance.abs());
-            // Codes under COSINE: without the 1.
-            let near = |distance: f64| (distance - kept).abs() <= slack;
-            if slack.is_finite() && !near(distance) && !(codes && near(distance - 1.0)) {
+            let Some(other) = theirs.stored((*neighbour).into()) else { continue };
+            if let Err(distance) = check_distance(metric, &vector, &other, kept) {
                 count += 1;
                 wrong = wrong.or(Some((slot, *neighbour, distance, kept)));
             }
@@ -340,5 +430,65 @@ mod tests {
         for metric in [Metric::L2, Metric::InnerProduct, Metric::Cosine] {
             assert!(metric.distance(&a, &near) < metric.distance(&a, &far));
         }
+    }
+
+    fn plain(values: &[f32]) -> Stored {
+        Stored { values: values.to_vec(), codes: None }
+    }
+
+    #[test]
+    fn kept_distances_of_no_numbers_and_of_very_small_and_large_ones_fit() {
+        for (metric, one, other, kept) in [
+            (Metric::L2, [f32::NAN, 1.0], [0.0, 1.0], f32::NAN),
+            (Metric::L2, [f32::INFINITY, 1.0], [0.0, 1.0], f32::INFINITY),
+            (Metric::L2, [2e38, 0.0], [-1e38, 0.0], f32::INFINITY),
+            (Metric::InnerProduct, [2e38, 2e38], [-1e38, 1e38], f32::NAN),
+            // Squares below the smallest f32, or below the smallest normal one.
+            (Metric::L2, [1e-25, 0.0], [0.0, 0.0], 0.0),
+            (Metric::L2, [3e-21, 0.0], [0.0, 0.0], 0.0),
+            (Metric::InnerProduct, [1e-40, 0.0], [1.0, 0.0], 0.0),
+        ] {
+            let found = check_distance(metric, &plain(&one), &plain(&other), kept);
+            assert_eq!(found, Ok(()), "{one:?} {other:?} {kept}");
+        }
+        for (one, kept) in [
+            ([1.0, 2.0], f32::NAN),
+            ([1.0, 2.0], f32::INFINITY),
+            ([f32::NAN, 2.0], 5.0),
+            ([1.0, 2.0], 5.001),
+            ([1e-15, 0.0], 0.0),
+            ([0.0, 0.0], 1e-30),
+        ] {
+            assert!(check_distance(Metric::L2, &plain(&one), &plain(&[0.0, 0.0]), kept).is_err(), "{one:?} {kept}");
+        }
+    }
+
+    fn coded(codes: [i8; 3], scale: f32, offset: f32, sum: f64, squares: f64) -> Stored {
+        let values = codes.map(|code| f32::from(code) * scale + offset).to_vec();
+        let (scale, offset) = (scale.into(), offset.into());
+        Stored { values, codes: Some(Codes { codes: codes.to_vec(), scale, offset, sum, squares }) }
+    }
+
+    /// Two nodes of a graph that 0.8.0 built. The components of the second are so near to each other that their codes left the range of a
+    /// byte, and the sums are of what the codes were before.
+    #[test]
+    fn kept_distances_of_codes_are_those_of_the_sums_behind_them() {
+        let one = coded([127, -127, -1], 0.002_584_883_5, 1.710_720_5, -1.0, 32259.0);
+        let other = coded([-128, -128, -128], 1.946_396_7e-5, 999.999_7, -128.0, 49152.0);
+        assert_eq!(check_distance(Metric::L2, &one, &other, 2_989_743.3), Ok(()));
+        for kept in [2_989_843.3, 2_989_743.3 / 2.0, 0.0, f32::NAN, f32::INFINITY] {
+            assert!(check_distance(Metric::L2, &one, &other, kept).is_err(), "{kept}");
+        }
+    }
+
+    /// Zeros are codes of -127 with steps of 4.7e-10, and what is left of their distance to each other is noise.
+    #[test]
+    fn kept_distances_of_zeros_are_nothing_but_rounding() {
+        let step = f32::EPSILON / 254.0;
+        let zero = coded([-127; 3], step, 127.0 * step, -381.0, 48387.0);
+        for kept in [0.0, 1.6e-20, -3e-21] {
+            assert_eq!(check_distance(Metric::L2, &zero, &zero, kept), Ok(()), "{kept}");
+        }
+        assert!(check_distance(Metric::L2, &zero, &zero, 1e-10).is_err());
     }
 }

@@ -152,7 +152,8 @@ impl Copy {
             let Found::Element(element) = copy.row(row) else { continue };
             let Found::Element(codes) = self.row(row) else { continue };
             if let (Some(encoding), Some(target), Some(file)) = (copy.encoding(), self.encoding(), &self.file) {
-                mismatch.add(differs((encoding, &element), (target, &codes), file, row) == Some(true));
+                let found = differs((encoding, &element), (target, &codes), file, row);
+                mismatch.add(found.is_some_and(|found| found != Difference::No));
             }
         }
         if mismatch.of_other_vectors().is_some() {
@@ -316,31 +317,45 @@ impl Copies {
     }
 }
 
+/// In what a full element and a quantised one differ.
+#[derive(Debug, Clone, std::marker::Copy, PartialEq, Eq)]
+enum Difference {
+    No,
+    /// The codes are those of the full one, scale or offset are not.
+    Words,
+    Vector,
+}
+
 /// Whether a full element and a quantised one are of different vectors; `None` if they cannot be compared.
 fn differs(
     (full, element): (&Encoding, &[u8]),
     (target, codes): (&Encoding, &[u8]),
     file: &VectorFile<Bytes>,
     row: u64,
-) -> Option<bool> {
+) -> Option<Difference> {
     if full.sparse && target.sparse {
         let values = full.decode(element, 0).ok().zip(target.decode(codes, 0).ok());
-        return values.map(|(full, half)| !alike(&full.value, &half.value));
+        let alike = values.map(|(full, half)| alike(&full.value, &half.value));
+        return alike.map(|alike| if alike { Difference::No } else { Difference::Vector });
     }
     let mut recoder = Recoder::new(full, target, file.meta.metric() == "SquaredEuclidean")?;
     let likeness = recoder.compare(element, codes).ok()?;
-    Some(difference(row, (file.kind, target), &likeness).is_some())
+    Some(match difference(row, (file.kind, target), &likeness) {
+        None => Difference::No,
+        Some(_) if likeness.codes_exact == Some(true) => Difference::Words,
+        Some(_) => Difference::Vector,
+    })
 }
 
 /// Holds a full element against its quantised copy.
 fn against(encoding: &Encoding, element: &[u8], copy: &mut Copy, row: u64) -> Quality {
     let Found::Element(other) = copy.row(row) else { return Quality::Whole };
     let (Some(target), Some(file)) = (copy.encoding(), &copy.file) else { return Quality::Whole };
-    if differs((encoding, element), (target, &other), file, row) != Some(true) {
-        return Quality::Whole;
-    }
-    if encoding.sparse {
-        return Quality::Disputed;
+    match differs((encoding, element), (target, &other), file, row) {
+        None | Some(Difference::No) => return Quality::Whole,
+        Some(Difference::Words) => return Quality::Disputed,
+        Some(Difference::Vector) if encoding.sparse => return Quality::Disputed,
+        Some(Difference::Vector) => {}
     }
     match agrees(target, &other) {
         Some(true) => Quality::Quantised,
