@@ -238,7 +238,7 @@ fn forward(view: &View, path: &Path, names: &Names) -> BundleForward {
             columns: file
                 .columns()
                 .iter()
-                .map(|column| (names.column(&column.name), format!("{:?}", column.column_type)))
+                .map(|column| (names.column(&column.name), column.column_type.to_string()))
                 .collect(),
             batches: file.batch_infos().iter().map(|batch| (batch.offset, batch.length, batch.rows)).collect(),
             faults: file.faults().iter().map(|fault| fault.code.to_owned()).collect(),

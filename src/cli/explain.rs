@@ -65,7 +65,7 @@ fn near(word: &str) -> Vec<&'static str> {
 }
 
 fn parse(text: &str) -> Vec<Explanation> {
-    let mut all = Vec::new();
+    let mut all: Vec<Explanation> = Vec::new();
     let (mut chapter, mut section) = (Part::default(), Part::default());
     let mut header: Vec<String> = Vec::new();
     for line in text.lines() {
@@ -79,6 +79,12 @@ fn parse(text: &str) -> Vec<Explanation> {
             let code = cells.first().and_then(|cell| cell.strip_prefix('`')?.strip_suffix('`'));
             match code {
                 None => header = cells,
+                Some(code) if header.get(1).is_some_and(|column| column == "example") => {
+                    let example = cells.get(1).map(|cell| cell.trim_matches('`').trim().to_owned());
+                    all.iter_mut()
+                        .filter(|known| known.code == code)
+                        .for_each(|known| known.example.clone_from(&example));
+                }
                 Some(code) => all.push(explanation(code, &header, &cells, &chapter, &section)),
             }
         } else if !line.starts_with('|') {
@@ -97,6 +103,13 @@ fn explanation(code: &str, header: &[String], cells: &[String], chapter: &Part, 
         chapter.paragraphs.iter().chain(&section.paragraphs).map(|text| plain(text)).collect();
     let above =
         background.iter().rev().find_map(|text| text.split_once("What to do: ")).map(|(_, rest)| rest.to_owned());
+    // A remark calls for nothing, unless its own row says so.
+    let remark = cell("severity").is_some_and(|severity| severity.starts_with("info"));
+    let meaning = cell("what it means").unwrap_or_default();
+    let (meaning, own) = match meaning.split_once(". What to do: ") {
+        Some((meaning, remedy)) => (meaning.to_owned(), Some(remedy.to_owned())),
+        None => (meaning, None),
+    };
     let titles: Vec<&str> =
         [&chapter.title, &section.title].into_iter().map(String::as_str).filter(|t| !t.is_empty()).collect();
     Explanation {
@@ -104,17 +117,28 @@ fn explanation(code: &str, header: &[String], cells: &[String], chapter: &Part, 
         section: titles.join(": "),
         severity: cell("severity"),
         exit: cell("exit"),
-        meaning: cell("what it means").unwrap_or_default(),
+        meaning,
         zvec: cell("zvec"),
         zvecctl: cell("zvecctl"),
-        remedy: cell("what to do").or(above),
+        remedy: cell("what to do").or(own).or(above.filter(|_| !remark)),
+        example: None,
         background,
     }
 }
 
 /// Text without its marks of emphasis.
 fn plain(text: &str) -> String {
-    text.replace("**", "")
+    let mut plain = String::with_capacity(text.len());
+    let (mut chars, mut code) = (text.chars(), false);
+    while let Some(char) = chars.next() {
+        code ^= char == '`';
+        match char {
+            '*' if !code => {}
+            '\\' if !code => plain.extend(chars.next()),
+            _ => plain.push(char),
+        }
+    }
+    plain
 }
 
 /// A chapter or section: its title, and the paragraphs before its table.
@@ -153,15 +177,79 @@ mod tests {
     #[test]
     fn a_row_is_completed_by_the_text_above_its_table() {
         let text = "# T\n\n## Logs\n\nOne\ntwo. What to do: **export**.\n\n| code | severity | what it means | zvec |\n|---|---|---|---|\n\
-                    | `a.b` | error, loss possible | it is **bad** | – |\n\n### Deep\n\nMore.\n\n| code | what to do |\n|---|---|\n| `c.d` | nothing |\n";
+                    | `a.b` | error, loss possible | it is **bad**, *not used*, X\\_\\*, `y.*` | – |\n\n### Deep\n\nMore.\n\n| code | what to do |\n|---|---|\n| `c.d` | nothing |\n";
         let all = parse(text);
         assert_eq!(all.len(), 2);
         assert_eq!((all[0].code.as_str(), all[0].section.as_str()), ("a.b", "Logs"));
-        assert_eq!((all[0].meaning.as_str(), all[0].zvec.as_deref()), ("it is bad", None));
+        assert_eq!((all[0].meaning.as_str(), all[0].zvec.as_deref()), ("it is bad, not used, X_*, `y.*`", None));
         assert_eq!(all[0].remedy.as_deref(), Some("export."));
         assert_eq!(all[0].background, ["One two. What to do: export."]);
         assert_eq!((all[1].section.as_str(), all[1].remedy.as_deref()), ("Logs: Deep", Some("nothing")));
         assert_eq!(all[1].background.len(), 2);
+    }
+
+    #[test]
+    fn examples_stand_apart_and_a_remark_calls_for_nothing() {
+        let text = "## Logs\n\nWhat to do: export.\n\n| code | severity | what it means |\n|---|---|---|\n| `a.b` | info | odd |\n| `a.c` | error | bad |\n\n\
+                    ## Examples\n\nMore.\n\n| code | example |\n|---|---|\n| `a.b` | `0/x: it is 2` |\n";
+        let all = parse(text);
+        assert_eq!(all.len(), 2);
+        assert_eq!((all[0].remedy.as_deref(), all[0].example.as_deref()), (None, Some("0/x: it is 2")));
+        assert_eq!((all[1].remedy.as_deref(), all[1].example.as_deref()), (Some("export."), None));
+    }
+
+    #[test]
+    fn every_code_stands_in_one_row_and_has_an_example() {
+        let mut codes: Vec<_> = all().iter().map(|known| known.code.as_str()).collect();
+        codes.sort_unstable();
+        let twice: Vec<_> = codes.windows(2).filter(|pair| pair[0] == pair[1]).map(|pair| pair[0]).collect();
+        assert_eq!(twice, Vec::<&str>::new());
+        let without: Vec<_> = all().iter().filter(|known| known.example.is_none()).map(|known| &known.code).collect();
+        assert!(without.is_empty(), "{}: {without:?}", without.len());
+    }
+
+    /// What `repair` mends, `explain` says so: as `verify` does.
+    #[test]
+    fn remedies_know_repair() {
+        let chapters = [
+            "Delete snapshot",
+            "Id map",
+            "RocksDB",
+            "Forward blocks",
+            "Vector files",
+            "Contents of indexes",
+            "Indexes and the schema",
+        ];
+        let mended = all().iter().filter(|known| {
+            let error = known.severity.as_deref().is_some_and(|severity| severity.starts_with("error"));
+            let read = !["only while", "internal", "either of", "the same", "one of these"]
+                .iter()
+                .any(|words| known.meaning.starts_with(words));
+            // A newer format is none of its business, and of these two nothing tells which side is wrong.
+            let able =
+                !known.severity.as_deref().unwrap_or_default().contains("exit 6") && known.code != "vectors.other-file";
+            error && read && able && chapters.iter().any(|chapter| known.section.starts_with(chapter))
+        });
+        let mended: Vec<_> = mended.collect();
+        assert!(mended.len() > 150, "{}", mended.len());
+        for known in mended {
+            assert!(
+                known.remedy.as_deref().unwrap_or_default().contains("`repair"),
+                "{}: {:?}",
+                known.code,
+                known.remedy
+            );
+        }
+        for code in ["segment.sealed-writing", "segment.shifted-vectors", "idmap.missing-key"] {
+            let remedy = find(code).and_then(|known| known.remedy.clone()).unwrap_or_default();
+            assert!(remedy.contains("repair"), "{code}: {remedy}");
+        }
+        for code in ["vectors.legacy-layout", "vectors.legacy-quantiser"] {
+            assert_eq!(find(code).unwrap().remedy.as_deref(), Some("`repair --fix upgrade`"), "{code}");
+        }
+        for code in ["hnsw.recall", "vectors.outlier", "rocks.stray-table"] {
+            assert_eq!(find(code).unwrap().remedy, None, "{code}");
+        }
     }
 
     #[test]

@@ -134,9 +134,11 @@ fn usage(arguments: &[OsString], error: &clap::Error) -> ExitCode {
     }
     let _ = error.print();
     if format == Format::Json {
-        let mut envelope = Envelope::<()>::new("zvecctl", None, Exit::Usage.code());
+        let mut envelope = Envelope::<()>::new(&typed(arguments), None, Exit::Usage.code());
         let text = error.render().to_string();
-        let message = text.lines().next().unwrap_or_default().trim_start_matches("error: ").to_owned();
+        // The first paragraph: what is missing stands below what is said of it.
+        let lines = text.lines().map(str::trim).take_while(|line| !line.is_empty());
+        let message = lines.collect::<Vec<_>>().join(" ").trim_start_matches("error: ").to_owned();
         envelope.error = Some(ErrorReport {
             code: "usage".to_owned(),
             message,
@@ -147,6 +149,19 @@ fn usage(arguments: &[OsString], error: &clap::Error) -> ExitCode {
         let _ = output::print_json(&envelope);
     }
     ExitCode::from(Exit::Usage.code())
+}
+
+/// The command of a command line that does not parse, as far as one can be told.
+fn typed(arguments: &[OsString]) -> String {
+    let mut command = Cli::command();
+    let mut names = Vec::new();
+    for word in arguments.iter().skip(1).filter_map(|word| word.to_str()) {
+        if let Some(below) = command.find_subcommand(word).cloned() {
+            names.push(word);
+            command = below;
+        }
+    }
+    if names.is_empty() { "zvecctl".to_owned() } else { names.join(" ") }
 }
 
 /// The format that was asked for on a command line that does not parse.

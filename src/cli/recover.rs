@@ -10,6 +10,7 @@ use crate::{
     report::{
         Exit, Finding, Loss, Severity,
         engine::{RecoverReport, RecoveryStep},
+        many,
         outlook::Outlook,
         show_path,
     },
@@ -57,8 +58,8 @@ pub fn run(session: &mut Session, args: &RecoverArgs) -> Result<Exit, Failure> {
             if args.no_flush || args.dry_run {
                 let detail = match (args.dry_run, unflushed) {
                     (_, 0) => "nothing to flush".to_owned(),
-                    (true, documents) => format!("{documents} documents would be flushed"),
-                    (false, documents) => format!("{documents} documents stay in the log"),
+                    (true, documents) => format!("{} would be flushed", many(documents, "document")),
+                    (false, documents) => format!("{} not flushed, in the log", many(documents, "document")),
                 };
                 recovery.steps.push(step("skipped", detail));
                 collection.close();
@@ -67,7 +68,9 @@ pub fn run(session: &mut Session, args: &RecoverArgs) -> Result<Exit, Failure> {
                     Ok(flushed) => {
                         let published = published(flushed);
                         let detail = match &published.manifest {
-                            Some(manifest) => format!("{manifest} published, {} documents flushed", published.rows),
+                            Some(manifest) => {
+                                format!("{manifest} published, {} flushed", many(published.rows, "document"))
+                            }
                             None => "nothing to flush".to_owned(),
                         };
                         recovery.steps.push(step("ok", detail));

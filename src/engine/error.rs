@@ -62,7 +62,9 @@ impl Refusal {
 impl EngineError {
     /// The system's refusal about a path.
     pub fn io(path: &Path, source: io::Error) -> Self {
-        Self::Io { path: path.to_owned(), source }
+        let elsewhere = source.get_ref().and_then(|error| error.downcast_ref::<Elsewhere>());
+        let path = elsewhere.map_or(path, |elsewhere| &elsewhere.path).to_owned();
+        Self::Io { path, source }
     }
 
     /// A format's fault in a file.
@@ -75,5 +77,20 @@ fn describe(finding: &Finding) -> String {
     match &finding.path {
         Some(path) => format!("{path}: {}", finding.detail),
         None => finding.detail.clone(),
+    }
+}
+
+/// A refusal that met another file than the one that was to be written: what has to be done before cannot be done.
+#[derive(Debug, thiserror::Error)]
+#[error("{error}")]
+pub struct Elsewhere {
+    path: PathBuf,
+    error: io::Error,
+}
+
+impl Elsewhere {
+    /// The same error, which knows the path that it is about.
+    pub fn at(path: &Path, error: io::Error) -> io::Error {
+        io::Error::new(error.kind(), Self { path: path.to_owned(), error })
     }
 }

@@ -44,7 +44,7 @@ mod write;
 pub use collection::Collection;
 pub use create::CreateOptions;
 pub use document::{Doc, Mode};
-pub use error::{EngineError, Refusal};
+pub use error::{Elsewhere, EngineError, Refusal};
 pub use files::remove_tree;
 pub use flush::Flushed;
 pub use open::{GivenUp, OpenOptions, Opening};

@@ -61,7 +61,17 @@ impl FormatError {
     }
 
     fn new(code: &'static str, kind: Kind, offset: u64, detail: impl Into<String>) -> Self {
-        Self { code, kind, offset, detail: detail.into() }
+        let mut detail: String = detail.into();
+        // Decoders of others explain themselves in paragraphs.
+        if detail.contains(char::is_control) {
+            detail = detail
+                .split(char::is_control)
+                .map(str::trim)
+                .filter(|part| !part.is_empty())
+                .collect::<Vec<_>>()
+                .join(" ");
+        }
+        Self { code, kind, offset, detail }
     }
 
     /// The same error seen from a structure that begins `base` bytes further into the file.
@@ -69,5 +79,17 @@ impl FormatError {
     pub fn shifted(mut self, base: u64) -> Self {
         self.offset = self.offset.saturating_add(base);
         self
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_wrong_stands_in_one_line() {
+        let error = FormatError::malformed("a.b", 0, "no flatbuffer: Range [1, 2) is wrong.\n\twhile verifying x\n\n");
+        assert_eq!(error.detail, "no flatbuffer: Range [1, 2) is wrong. while verifying x");
+        assert_eq!(FormatError::malformed("a.b", 0, "two  words").detail, "two  words");
     }
 }

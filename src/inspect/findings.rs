@@ -11,7 +11,7 @@ use std::{
 
 use crate::{
     format::{FormatError, Kind},
-    report::{Finding, Loss, MORE_FAULTS, Severity},
+    report::{Finding, Loss, MORE_FAULTS, Severity, many},
 };
 
 /// A format error as a finding about `path`; the caller says what is lost by it.
@@ -166,7 +166,7 @@ impl Findings {
             let Some(finding) = list.get_mut(*position) else { continue };
             finding.documents_at_risk = Some(*count);
             if *count > 1 {
-                finding.detail.push_str(&format!("; the same in {} more rows", count - 1));
+                finding.detail.push_str(&format!("; the same in {}", many(count - 1, "more row")));
             }
         }
         list

@@ -18,9 +18,12 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 
-use crate::vfs::{
-    DirEntry, File, FileMut, FileType, LockGuard, LockMode, Metadata, Vfs, VfsMut, copy_file, create_dirs, free_name,
-    parent,
+use crate::{
+    engine::Elsewhere,
+    vfs::{
+        DirEntry, File, FileMut, FileType, LockGuard, LockMode, Metadata, Vfs, VfsMut, copy_file, create_dirs,
+        free_name, parent,
+    },
 };
 
 /// Name of the journal in the folder of its run.
@@ -193,8 +196,9 @@ impl JournalFs {
     /// Writes a line and makes it durable.
     fn note(&self, state: &mut State, entry: &Entry) -> io::Result<()> {
         if state.file.is_none() {
-            create_dirs(self.base.as_ref(), &state.folder)?;
-            let file = self.base.create_new(&state.folder.join(JOURNAL))?;
+            let refused = |error| Elsewhere::at(&state.folder, error);
+            create_dirs(self.base.as_ref(), &state.folder).map_err(refused)?;
+            let file = self.base.create_new(&state.folder.join(JOURNAL)).map_err(refused)?;
             let begin = state.begin.clone();
             state.file = Some((file, 0));
             self.note(state, &begin)?;

@@ -20,6 +20,8 @@ pub struct Explanation {
     pub zvec: Option<String>,
     /// What this program does.
     pub zvecctl: Option<String>,
+    /// File, place and detail of one as the program prints it.
+    pub example: Option<String>,
     /// What to do about it.
     pub remedy: Option<String>,
     /// What holds for all codes of the section.

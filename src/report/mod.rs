@@ -32,3 +32,8 @@ pub use firsts::Firsts;
 pub fn show_path(path: &std::path::Path) -> String {
     path.to_string_lossy().into_owned()
 }
+
+/// A number of things, in words: `1 file`, `2 files`.
+pub fn many(count: u64, one: &str) -> String {
+    if count == 1 { format!("1 {one}") } else { format!("{count} {one}s") }
+}

@@ -209,3 +209,37 @@ fn a_seal_through_a_link_lies_beside_the_collection() {
     let envelope = json_on("verify", &link, &[]).exits(0).envelope();
     assert_eq!(envelope["data"]["collections"][0]["seal"]["state"], "current");
 }
+
+#[test]
+fn a_refusal_names_the_path_that_was_refused() {
+    let fixture = Fixture::damaged("idmap_missing");
+    let quarantine = fixture.outside().join("collection.quarantine");
+    fs::write(&quarantine, "no directory").unwrap();
+    let run = json_on("repair --yes", &fixture.path(), &[]).exits(11);
+    let error = &run.envelope()["error"];
+    let named = error["path"].as_str().unwrap();
+    assert!(named.contains("collection.quarantine"), "{error:#}");
+    assert!(error["message"].as_str().unwrap().starts_with(named), "{error:#}");
+}
+
+#[test]
+fn a_command_line_that_does_not_parse_is_told_whole() {
+    let envelope: Value = serde_json::from_str(&run(["--format", "json", "explain"]).exits(2).stdout).unwrap();
+    assert_eq!((&envelope["command"], &envelope["schema"]), (&"explain".into(), &"zvecctl/explain/v1".into()));
+    assert!(envelope["error"]["message"].as_str().unwrap().contains("<CODE>"), "{envelope:#}");
+    let envelope: Value = serde_json::from_str(&run(["wal", "dump", "--format", "json"]).exits(2).stdout).unwrap();
+    assert_eq!((&envelope["command"], &envelope["schema"]), (&"wal dump".into(), &"zvecctl/wal-dump/v1".into()));
+}
+
+#[test]
+fn a_report_has_the_types_of_columns_as_files_have_them() {
+    let envelope = json_on("report", &Fixture::good("0.8.0_small_flushed").path(), &[]).exits(0).envelope();
+    let shown = envelope.to_string();
+    assert!(!shown.contains("ColumnType") && shown.contains(r#"["year","INT32"]"#), "{shown}");
+}
+
+#[test]
+fn an_explanation_has_an_example() {
+    let text = run(["explain", "wal.damaged"]).exits(0).stdout;
+    assert!(text.contains("example") && text.contains("CRC"), "{text}");
+}

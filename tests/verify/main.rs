@@ -10,6 +10,7 @@ mod explain;
 mod options;
 mod outlook;
 mod seal;
+mod told;
 mod wounds;
 
 use std::path::Path;

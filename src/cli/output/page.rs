@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 
 use comfy_table::{Attribute, Cell, CellAlignment, ContentArrangement, Table, presets};
 
+pub use crate::report::many;
 use crate::report::{Finding, Severity};
 
 /// A report that people can read.
@@ -119,9 +120,8 @@ pub fn finding_line(finding: &Finding) -> String {
         }
     }
     let _ = write!(line, ": {}", finding.detail);
-    if let Some(documents) = finding.documents_at_risk {
-        let plural = if documents == 1 { "" } else { "s" };
-        let _ = write!(line, " ({documents} document{plural} at risk)");
+    if let Some(documents) = finding.documents_at_risk.filter(|documents| *documents > 0) {
+        let _ = write!(line, " ({} at risk)", many(documents, "document"));
     }
     printable(&line)
 }
@@ -144,11 +144,6 @@ pub fn printable(text: &str) -> String {
 /// Bytes for people: `5.3 MB`.
 pub fn size(bytes: u64) -> String {
     indicatif::DecimalBytes(bytes).to_string()
-}
-
-/// A number of things.
-pub fn many(count: u64, one: &str) -> String {
-    if count == 1 { format!("1 {one}") } else { format!("{count} {one}s") }
 }
 
 /// A value, or `-`.

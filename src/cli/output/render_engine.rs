@@ -113,8 +113,8 @@ impl Render for IngestReport {
         if self.stopped {
             page.gap();
             page.line(format!(
-                "stopped before the end of the input; {} documents of it are written, and the same input goes on from there with --mode upsert",
-                self.written
+                "stopped before the end of the input; {} of it written, and the same input goes on from there with --mode upsert",
+                documents(self.written)
             ));
         }
         if let Some(published) = &self.published {

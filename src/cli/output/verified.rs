@@ -196,6 +196,7 @@ impl Render for Explanation {
             ("meaning", &Some(self.meaning.clone())),
             ("zvec 0.8.0", &self.zvec),
             ("zvecctl", &self.zvecctl),
+            ("example", &self.example),
             ("what to do", &self.remedy),
         ];
         pairs.extend(parts.into_iter().filter_map(|(name, value)| Some((name, value.clone()?))));

@@ -38,6 +38,7 @@ use crate::{
     report::{
         Finding, Severity,
         engine::{Recovery, RecoveryStep},
+        many,
     },
     vfs::{FileType, LockGuard, Vfs, VfsMut},
 };
@@ -289,7 +290,7 @@ impl Opener {
             return Err(damaged(finding, MEND));
         }
         let ids = deleted.ids();
-        self.step("ok", format!("{}: {} documents", deleted.path.display(), ids.len()));
+        self.step("ok", format!("{}: {}", deleted.path.display(), many(ids.len(), "document")));
         Ok(ids)
     }
 
@@ -300,7 +301,7 @@ impl Opener {
             blocks += self.check_blocks(view, tree, segment)?;
             segments += 1;
         }
-        self.step("ok", format!("{segments} persisted, {blocks} blocks, opened for reading"));
+        self.step("ok", format!("{segments} persisted, {}, opened for reading", many(blocks as u64, "block")));
         Ok(())
     }
 
@@ -352,7 +353,8 @@ impl Opener {
         }
         let mut segment = WritingSegment::open(&self.files, &self.root, schema, meta)?;
         if !segment.is_sealed()? {
-            let detail = format!("segment {}: {} rows, open block {}", segment.id(), segment.rows(), segment.block.id);
+            let detail =
+                format!("segment {}: {}, open block {}", segment.id(), many(segment.rows(), "row"), segment.block.id);
             self.step("ok", detail);
             return Ok((segment, None, None));
         }

@@ -16,7 +16,7 @@ use crate::{
         wal::{Entry, FRAME_LEN, Reader, Record},
     },
     inspect::{self, FileSource, View, losing, old_ids},
-    report::{Finding, Loss, show_path},
+    report::{Finding, Loss, many, show_path},
 };
 
 use super::{
@@ -103,10 +103,10 @@ impl Opener {
         collection.wal = WalWriter::resume(self.files.clone(), path, log.end)?;
         let replay = &self.recovery.replay;
         let mut detail = format!(
-            "{}: {} records replayed: {} documents, {} deleted or replaced",
+            "{}: {} replayed: {}, {} deleted or replaced",
             relative.display(),
-            replay.records,
-            replay.documents,
+            many(replay.records, "record"),
+            many(replay.documents, "document"),
             replay.deleted
         );
         if replay.torn_bytes > 0 {

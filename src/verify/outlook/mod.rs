@@ -28,7 +28,7 @@ use crate::{
         wal::{self, Overlay},
     },
     report::{
-        Finding,
+        Finding, many,
         outlook::{DocumentsOutlook, OpenOutlook, Outlook, WalOutlook},
         show_path,
     },
@@ -52,6 +52,9 @@ pub fn outlook(view: &View, tree: &Tree, findings: &[Finding], more: &Findings) 
             && !findings.iter().any(|finding| finding.code == "segment.sealed-writing"),
         documents: None,
     };
+    if outlook.open == OpenOutlook::Opens {
+        outlook.reasons.extend(findings.iter().filter_map(wrong));
+    }
     // What it does with documents can be told only where it reads by the same manifest.
     let Some((file, manifest)) = view.used().and_then(|file| Some((file, file.manifest.as_ref()?))) else {
         return outlook;
@@ -76,10 +79,11 @@ pub fn outlook(view: &View, tree: &Tree, findings: &[Finding], more: &Findings) 
                 .reasons
                 .push("a record of the write-ahead log ends within a value: the replay dies of it".to_owned());
         }
-        outlook.wal = overlay.path.as_deref().map(|path| WalOutlook {
+        // One that does not open comes to no log.
+        outlook.wal = overlay.path.as_deref().filter(|_| outlook.open == OpenOutlook::Opens).map(|path| WalOutlook {
             path: show_path(path),
-            replayed: if outlook.open == OpenOutlook::Opens { replayed.records } else { 0 },
-            dropped: if outlook.open == OpenOutlook::Opens { replayed.dropped } else { 0 },
+            replayed: replayed.records,
+            dropped: replayed.dropped,
         });
     }
     if outlook.open != OpenOutlook::Opens {
@@ -101,4 +105,21 @@ pub fn outlook(view: &View, tree: &Tree, findings: &[Finding], more: &Findings) 
     documents.unreachable = unreachable;
     outlook.documents = Some(documents).filter(|documents| *documents != DocumentsOutlook::default());
     outlook
+}
+
+/// What it answers wrongly, without a word.
+fn wrong(finding: &Finding) -> Option<String> {
+    let what = match finding.code.as_str() {
+        "segment.shifted-vectors" | "segment.vector-count" => {
+            "would return other documents' vectors, and find documents by them"
+        }
+        "vectors.other-file" => "would search among vectors that are not those of the documents",
+        "vectors.foreign-rotation" => "searches would return arbitrary documents",
+        "segment.index-beyond-end" => "queries that meet a row beyond the end would fail (\"fetch table failed\")",
+        _ => return None,
+    };
+    let place = finding.path.as_deref().unwrap_or("a segment");
+    let documents = finding.documents_at_risk.filter(|count| *count > 0);
+    let documents = documents.map_or_else(String::new, |count| format!(" ({})", many(count, "document")));
+    Some(format!("{place}: {what}{documents}"))
 }

@@ -20,7 +20,7 @@ use crate::{
         findings::from_format,
         idmap::{DatabaseDir, fault_finding},
     },
-    report::{Finding, Loss},
+    report::{Finding, Loss, many},
 };
 
 use super::{
@@ -555,7 +555,10 @@ pub fn beyond_end(
         return;
     }
     let detail = format!(
-        "field {field}: {count} entries for row {first} and above, the segment has {all} rows; zvec may return wrong documents"
+        "field {field}: {count} {} for row {first} and above, the segment has {}; a query of zvec that meets such a row fails (\"fetch table failed\"), others \
+         may return wrong documents",
+        if count == 1 { "entry" } else { "entries" },
+        many(all, "row")
     );
     ctx.findings.add(Finding::error("segment.index-beyond-end", detail).at(path).segment(segment));
 }

@@ -25,7 +25,7 @@ use crate::{
     },
     inspect::{Tree, View, evidence, first_id, manifests::ManifestState},
     report::{
-        Finding,
+        Finding, many,
         repair::{Action, DoneAction},
     },
 };
@@ -134,7 +134,7 @@ fn from_files(view: &View, tree: &Tree, schema: Option<&SchemaFile>) -> Result<B
     let segments = crate::inspect::segments_of(&rebuilt.manifest).len();
     Ok(Base {
         name: None,
-        how: format!("made from the files: {segments} segments with {rows} rows"),
+        how: format!("made from the files: {} with {}", many(segments as u64, "segment"), many(rows, "row")),
         manifest: rebuilt.manifest,
         assumed: rebuilt.assumed,
         changed: true,
