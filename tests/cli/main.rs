@@ -14,6 +14,7 @@ mod killed;
 mod layout;
 mod lock;
 mod named;
+mod overwritten;
 mod plans;
 mod read_only;
 mod records;

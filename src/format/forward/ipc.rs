@@ -36,6 +36,18 @@ pub(super) struct Extent {
     body: u64,
 }
 
+impl Extent {
+    /// Where it ends.
+    pub(super) fn end(self) -> u64 {
+        self.offset.saturating_add(self.header).saturating_add(self.body)
+    }
+
+    /// Bytes of its body.
+    pub(super) fn body(self) -> u64 {
+        self.body
+    }
+}
+
 /// What reading a batch takes.
 #[derive(Debug)]
 pub(super) struct Ipc {
@@ -214,7 +226,7 @@ fn header(source: &dyn Source, extent: Extent, schema: &SchemaRef) -> Result<u64
     })
 }
 
-fn header_bytes(source: &dyn Source, extent: Extent) -> Result<Vec<u8>> {
+pub(super) fn header_bytes(source: &dyn Source, extent: Extent) -> Result<Vec<u8>> {
     let (bytes, length) = message_at(source, extent.offset)?;
     if length > extent.header {
         let detail = format!("the message header takes {length} bytes, the footer gives it {}", extent.header);
@@ -224,7 +236,7 @@ fn header_bytes(source: &dyn Source, extent: Extent) -> Result<Vec<u8>> {
 }
 
 /// The record batch in a message header, after comparing every number in it with body and schema.
-fn checked_batch<'a>(
+pub(super) fn checked_batch<'a>(
     bytes: &'a [u8],
     extent: Extent,
     schema: &SchemaRef,
@@ -253,6 +265,11 @@ fn checked_batch<'a>(
 }
 
 impl Ipc {
+    /// Where a batch is.
+    pub(super) fn extent(&self, index: usize) -> Result<Extent> {
+        self.extents.get(index).copied().ok_or_else(|| super::no_such_batch(index))
+    }
+
     /// Reads one batch, or its `projection`.
     pub(super) fn read(
         &self,
@@ -261,7 +278,7 @@ impl Ipc {
         index: usize,
         projection: Option<&[usize]>,
     ) -> Result<RecordBatch> {
-        let extent = self.extents.get(index).copied().ok_or_else(|| super::no_such_batch(index))?;
+        let extent = self.extent(index)?;
         let bytes = contain(extent.offset, || header_bytes(source, extent))?;
         let body_at = extent.offset.saturating_add(extent.header);
         // Checked before the body is read: a header that does not fit must not cost memory.

@@ -27,6 +27,7 @@
 mod contain;
 mod ipc;
 mod ipc_schema;
+mod overwritten;
 mod parquet_file;
 mod parquet_footer;
 mod parquet_pages;
@@ -218,6 +219,18 @@ impl ForwardFile {
             first_row: info.first_row,
             records: self.read(index, projection, &mut stream),
         })
+    }
+
+    /// Columns of a batch, by position, whose values may have been overwritten: what stands behind them was, and nothing shows that it ended before.
+    /// Of Parquet files nothing is told: without their footer nothing is read.
+    pub fn beside_damage(&self, index: usize) -> Vec<usize> {
+        match &self.inner {
+            Inner::Ipc(ipc) => {
+                // What cannot be read tells itself.
+                contain(0, || ipc.beside_damage(self.source.as_ref(), &self.schema, index)).unwrap_or_default()
+            }
+            Inner::Parquet(_) => Vec::new(),
+        }
     }
 
     /// The column chunks of a Parquet file with their pages; an Arrow file has none.

@@ -31,6 +31,7 @@ pub mod ivf;
 pub mod ivf_rabitq;
 mod keymap;
 pub mod meta;
+mod overwritten;
 pub mod rabitq;
 pub mod recode;
 pub mod rotation;

@@ -87,6 +87,7 @@ pub fn check_column(ctx: &Context<'_>, segment: SegmentRef<'_>, column: &str, ro
     let quantised = blocks(ctx, segment, column, BlockType::VectorIndexQuantize);
     let files: Vec<_> =
         full.iter().map(|block| (block, false)).chain(quantised.iter().map(|block| (block, true))).collect();
+    let quantised_files = quantised.len();
     let opened: Vec<_> = files
         .par_iter()
         .map(|(block, quantised)| {
@@ -99,6 +100,10 @@ pub fn check_column(ctx: &Context<'_>, segment: SegmentRef<'_>, column: &str, ro
             let subject = Subject::new(ctx, &block.path, segment.id(), *quantised, block.rows);
             if ctx.wants(Level::Structures) {
                 count(&subject, &file, block, rows);
+                // A quantised copy vouches for full vectors, or contradicts them at level 3.
+                if quantised_files == 0 {
+                    overwritten(&subject, &file, block, rows);
+                }
             }
             if ctx.wants(Level::Contents) {
                 elements::check(&subject, &file);
@@ -251,6 +256,23 @@ fn count(subject: &Subject<'_>, file: &Opened, block: &Block, rows: &ColumnRows<
     }
     let detail = format!("the manifest gives the block {listed} rows, the file has {held}");
     subject.error("segment.vector-count", 0, Harm::Vectors, detail);
+}
+
+/// Vectors beside bytes that were overwritten: they may be, too. A unit vector vouches for itself.
+fn overwritten(subject: &Subject<'_>, file: &Opened, block: &Block, rows: &ColumnRows<'_>) {
+    let Ok(found) = file.beside_damage() else { return };
+    let mut reader = file.reader();
+    for row in found.into_iter().flatten() {
+        if (rows.deleted)(block.first_row.saturating_add(row)) == Some(true) {
+            continue;
+        }
+        let Ok(record) = file.record(row, &mut reader) else { continue };
+        let vouched = file.encoding.as_ref().is_ok_and(|encoding| is_unit(encoding, record.bytes) == Some(true));
+        if !record.is_null() && !vouched {
+            let detail = format!("row {row}: bytes beside its vector were overwritten, and nothing vouches for it");
+            subject.row_error(row, "vectors.overwritten", record.offset, Harm::Perhaps, detail);
+        }
+    }
 }
 
 /// Rows of a file, as many as its bytes can hold: what it claims beyond that only costs time.

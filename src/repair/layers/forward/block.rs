@@ -20,12 +20,14 @@ pub struct Block {
     /// The rows of each batch.
     batches: Vec<Range<usize>>,
     loaded: Option<(usize, Vec<Option<ArrayRef>>)>,
+    /// By batch: the columns whose values may have been overwritten.
+    beside_damage: Vec<Vec<String>>,
 }
 
 impl Block {
     /// Opens it.
     pub fn open(view: &View, path: &Path) -> Self {
-        Self { reader: open(view, path), batches: Vec::new(), loaded: None }
+        Self { reader: open(view, path), batches: Vec::new(), loaded: None, beside_damage: Vec::new() }
     }
 
     /// Uses nothing of it from here on.
@@ -38,6 +40,20 @@ impl Block {
     pub fn whole_rows(&self) -> Option<u64> {
         let file = self.reader.as_ref()?.file();
         file.rows().filter(|_| file.faults().is_empty())
+    }
+
+    /// Looks for values beside bytes that were overwritten.
+    pub fn look_beside_damage(&mut self) {
+        let Some(file) = self.reader.as_ref().map(BlockReader::file) else { return };
+        let name = |at: usize| file.columns().get(at).map(|column| column.name.clone());
+        let found = (0..file.batch_infos().len()).map(|batch| file.beside_damage(batch).into_iter().filter_map(name));
+        self.beside_damage = found.map(Iterator::collect).collect();
+    }
+
+    /// Whether the value of a column in a row lies beside bytes that were overwritten.
+    pub fn is_beside_damage(&self, row: usize, column: &str) -> bool {
+        let batch = self.batches.partition_point(|range| range.end <= row);
+        self.beside_damage.get(batch).is_some_and(|columns| columns.iter().any(|name| name == column))
     }
 
     /// Says how many rows it should have. One batch of unknown length among others has what the others lack.

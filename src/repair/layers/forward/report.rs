@@ -32,6 +32,8 @@ pub enum Source {
     DamagedIndex,
     /// The block, with which an index disagrees that is no better.
     Disputed,
+    /// The block, where bytes beside it were overwritten, and nothing vouches for it.
+    BesideDamage,
     /// Nothing tells it.
     Nothing,
 }
@@ -145,6 +147,11 @@ impl Telling {
                     "field {field} of {count} documents differs from the index, which is no better: {}",
                     list(rows)
                 )),
+                Source::BesideDamage => doubtful.push(format!(
+                    "field {field} of {count} documents lies beside bytes that were overwritten, and is kept as it reads; nothing tells whether it was \
+                     overwritten, too: {}",
+                    list(rows)
+                )),
                 Source::Nothing => doubtful
                     .push(format!("field {field} of {count} documents cannot be read and is null now: {}", list(rows))),
             }
@@ -178,6 +185,9 @@ fn why(source: Source) -> Option<&'static str> {
         Source::InSomeOrder => Some("it has the elements that the index has, in another order perhaps"),
         Source::DamagedIndex => Some("it is taken from an index that is damaged, too"),
         Source::Disputed => Some("it differs from the index, which is no better"),
+        Source::BesideDamage => {
+            Some("it lies beside bytes that were overwritten, and is kept as it reads: nothing vouches for it")
+        }
         Source::Nothing => Some("it cannot be read, and is null now"),
     }
 }

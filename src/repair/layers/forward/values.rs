@@ -48,6 +48,7 @@ pub fn write(
 ) -> Result<u32, EngineError> {
     let rows = job.meta.doc_count as usize;
     let redundant = redundant(bench, view, job, block, rows)?;
+    block.look_beside_damage();
     let new = draft(BlockType::Scalar, bench.block_id(job.segment)?, job.meta.columns.clone());
     let path = bench.root().join(bench.block_path(job.segment, &new));
     let failed = |error| EngineError::format(&path, error);
@@ -66,7 +67,11 @@ pub fn write(
             } else if column.name == UID_COLUMN {
                 values.push(Value::Bytes(settled.keys.get(row).cloned().unwrap_or_default()));
             } else {
-                let (value, source) = decide(column, row, stored, redundant);
+                let (value, mut source) = decide(column, row, stored, redundant);
+                let vouched = || redundant.index.as_ref().is_some_and(|index| index.agrees(row, &value) == Some(true));
+                if source == Source::Block && block.is_beside_damage(row, &column.name) && !vouched() {
+                    source = Source::BesideDamage;
+                }
                 if !dead {
                     telling.value(&column.name, row, id, source, column.nullable);
                 }

@@ -37,6 +37,8 @@ pub struct Copy {
     encoding: Option<Encoding>,
     shift: Shift,
     reader: Option<RowReader>,
+    /// Rows of the file whose vectors lie beside bytes that were overwritten.
+    beside_damage: Vec<Range<u64>>,
 }
 
 /// What a copy has of a row.
@@ -74,6 +76,8 @@ pub enum Quality {
     Quantised,
     /// It and the quantised copy contradict each other, and nothing tells which is right.
     Disputed,
+    /// Nothing is wrong with it, but bytes beside it were overwritten, and nothing vouches for it.
+    BesideDamage,
     /// It contradicts itself, and there is no other copy.
     Damaged,
 }
@@ -108,13 +112,25 @@ pub fn copies(
         let found = view.source(&path).ok().and_then(|source| open(source));
         let Some((file, notes)) = found else {
             let (notes, shift) = (Vec::new(), Shift::None);
-            return Copy { rows, file: None, notes, unsure: false, doubt: None, encoding: None, shift, reader: None };
+            let (encoding, reader, beside_damage) = (None, None, Vec::new());
+            return Copy {
+                rows,
+                file: None,
+                notes,
+                unsure: false,
+                doubt: None,
+                encoding,
+                shift,
+                reader,
+                beside_damage,
+            };
         };
         let shift = shifts.shift(rows.clone(), &path, &file);
         let reader = Some(file.reader());
         let unsure = has_wrong_checksum(&file);
         let encoding = file.encoding.clone().ok().filter(|encoding| !encoding.rotated && !file.has_codes_only());
-        Copy { rows, file: Some(file), notes, unsure, doubt: None, encoding, shift, reader }
+        let beside_damage = file.beside_damage().unwrap_or_default();
+        Copy { rows, file: Some(file), notes, unsure, doubt: None, encoding, shift, reader, beside_damage }
     });
     opened.collect()
 }
@@ -200,10 +216,20 @@ impl Copy {
         };
         let Some(position) = position else { return Found::Null };
         match file.record(position, reader) {
-            Ok(record) if record.is_null() => Found::Null,
+            // The place of a row without vector is zeros: with anything else in it, its key is what is wrong.
+            Ok(record) if record.is_null() => match record.bytes.iter().any(|byte| *byte != 0) {
+                true if file.kind == IndexKind::Flat => Found::Element(record.bytes.to_vec()),
+                _ => Found::Null,
+            },
             Ok(record) => Found::Element(record.bytes.to_vec()),
             Err(_) => Found::Nothing,
         }
+    }
+
+    /// Whether the vector of a row of the segment lies beside bytes that were overwritten.
+    fn is_beside_damage(&self, row: u64) -> bool {
+        let key = row.checked_sub(self.rows.start).and_then(|row| self.shift.key(row));
+        key.is_some_and(|key| self.beside_damage.iter().any(|rows| rows.contains(&key)))
     }
 
     /// The vector of an element; `None` if it is none.
@@ -273,7 +299,8 @@ impl Copies {
         };
         let (Found::Element(element), Some(encoding)) = (&found, encoding) else {
             if found == Found::Null && self.nullable {
-                return (Picked::Null, Quality::Whole);
+                let beside = of(&mut self.full, row).is_some_and(|copy| copy.is_beside_damage(row));
+                return (Picked::Null, if beside { Quality::BesideDamage } else { Quality::Whole });
             }
             let copy = of(&mut self.quantised, row).and_then(|copy| copy.value(row));
             return (copy.map_or(Picked::Nothing, Picked::Value), Quality::Quantised);
@@ -299,6 +326,11 @@ impl Copies {
             Some(copy) if unit != Some(true) => against(encoding, element, copy, row),
             _ => Quality::Whole,
         };
+        let beside = of(&mut self.full, row).is_some_and(|copy| copy.is_beside_damage(row));
+        let quality = match quality {
+            Quality::Whole if beside && unit != Some(true) && !self.is_confirmed(row, element) => Quality::BesideDamage,
+            other => other,
+        };
         if quality == Quality::Quantised
             && let Some(value) = of(&mut self.quantised, row).and_then(|copy| copy.value(row))
         {
@@ -306,6 +338,15 @@ impl Copies {
         }
         let Found::Element(element) = found else { return (Picked::Nothing, Quality::Damaged) };
         (Picked::Element(element), if quality == Quality::Quantised { Quality::Disputed } else { quality })
+    }
+
+    /// Whether a quantised copy says the same as a full element.
+    fn is_confirmed(&mut self, row: u64, element: &[u8]) -> bool {
+        let Some(copy) = of(&mut self.quantised, row) else { return false };
+        let Found::Element(codes) = copy.row(row) else { return false };
+        let (Some(target), Some(file)) = (copy.encoding(), &copy.file) else { return false };
+        let full = of(&mut self.full, row).and_then(|copy| copy.encoding());
+        full.is_some_and(|encoding| differs((encoding, element), (target, &codes), file, row) == Some(false))
     }
 
     /// The full vector of a row of the segment.

@@ -30,6 +30,9 @@ fn why(quality: Quality) -> &'static str {
         Quality::Mended => "the one bit of its vector was flipped back that makes it a unit vector again",
         Quality::Quantised => "its vector comes from the quantised copy and has its precision",
         Quality::Disputed => "its vector and the quantised copy contradict each other; the full one was kept",
+        Quality::BesideDamage => {
+            "its vector lies beside bytes that were overwritten, and is kept as it reads: nothing vouches for it"
+        }
         Quality::Damaged => "its vector contradicts itself and is kept as it reads, at least one component is wrong",
     }
 }
@@ -177,6 +180,10 @@ impl Telling {
                 }
                 Quality::Disputed => format!(
                     "{count} vectors and their quantised copies contradict each other; the full ones were kept: {list}"
+                ),
+                Quality::BesideDamage => format!(
+                    "{count} vectors lie beside bytes that were overwritten, and are kept as they read; nothing tells whether they were overwritten, too: \
+                     {list}"
                 ),
                 Quality::Damaged => format!(
                     "{count} vectors contradict themselves and are kept as they read, at least one component is wrong: {list}"
