@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, path::Path};
 use crate::{
     inspect::names,
     repair::fix_of,
-    report::{Finding, Severity, repair::Fix},
+    report::{Finding, Loss, Severity, repair::Fix},
 };
 
 /// Gives each finding the command that mends it, if there is one.
@@ -16,8 +16,9 @@ pub fn attach(collection: &Path, findings: &mut [Finding]) {
         .filter_map(|finding| finding.segment)
         .collect();
     for finding in findings {
-        // Which of two files is in the wrong place nothing in them tells.
-        if finding.code == "vectors.other-file" {
+        // Which of two files is in the wrong place nothing in them tells; and to set a log aside that has the only copy is no remedy.
+        let helpless = finding.code == "vectors.other-file" && finding.loss != Loss::None;
+        if helpless || finding.code == "wal.unpublished" {
             continue;
         }
         // Without its directory nothing of a segment can be mended on its own.

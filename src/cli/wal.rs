@@ -19,6 +19,7 @@ use crate::{
     inspect::{
         InspectError, Tree, View,
         documents::Fields,
+        files,
         findings::from_format,
         names::{self, NameKind},
         wal,
@@ -71,8 +72,9 @@ fn ls(session: &mut Session, args: &CollectionArg) -> Result<Exit, Failure> {
         let (entry, of_log) = wal::describe(view, &path, active);
         findings.extend(of_log);
         if !active && view.used().is_some() {
+            let unpublished = files::unpublished_log(view, &path);
             let detail = "a log that no open replays: its block has been flushed, or belongs to another version";
-            findings.push(Finding::warning("file.leftover", detail).at(&path));
+            findings.push(unpublished.unwrap_or_else(|| Finding::warning("file.leftover", detail).at(&path)));
         }
         wals.push(entry);
     }

@@ -8,7 +8,7 @@ use std::{
 use crate::{
     format::manifest::Manifest,
     report::{
-        Finding, Loss,
+        Finding, Firsts, Loss,
         files::{FileEntry, Role},
         show_path,
     },
@@ -22,7 +22,11 @@ use super::{
     names::{self, NameKind},
     time::rfc3339,
     view::segments_of,
+    wal,
 };
+
+/// Documents of a forgotten log that are named.
+const NAMED: usize = 5;
 
 /// A file or directory that a manifest names.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -123,6 +127,10 @@ pub fn findings(files: &[FileEntry], view: &View) -> Vec<Finding> {
                 }
             }
             Role::Leftover => {
+                if let Some(finding) = unpublished_log(view, path) {
+                    findings.push(finding);
+                    continue;
+                }
                 Finding::warning("file.leftover", format!("{}: nothing needs it any more", file.kind)).at(path)
             }
             Role::Stranger => Finding::info("file.stranger", "not written by zvec").at(path),
@@ -148,6 +156,18 @@ pub fn findings(files: &[FileEntry], view: &View) -> Vec<Finding> {
         findings.push(finding);
     }
     findings
+}
+
+/// Tells of a log that was forgotten before its documents became rows.
+pub fn unpublished_log(view: &View, path: &Path) -> Option<Finding> {
+    let keys = wal::unpublished_keys(view, view.used()?.manifest.as_ref()?, path)?;
+    let named: Firsts<NAMED> = keys.iter().map(|key| String::from_utf8_lossy(key).into_owned()).collect();
+    let count = keys.len() as u64;
+    let detail = format!(
+        "no open replays this log and its block was never published: {count} document(s) may have their last version here alone: {named}; \
+         `zvecctl salvage` reads them"
+    );
+    Some(Finding::warning("wal.unpublished", detail).at(path).loses(Loss::Possible, Some(count)))
 }
 
 /// What the manifest in force says about paths.

@@ -1,7 +1,7 @@
 //! Write-ahead logs: what they hold, and what replaying them makes of the collection.
 
 use std::{
-    collections::HashMap,
+    collections::{BTreeSet, HashMap},
     path::{Path, PathBuf},
 };
 
@@ -24,7 +24,7 @@ use super::{
     DamagedRecord, Findings, View,
     findings::{from_format, losing},
     idmap::IdMap,
-    names,
+    names::{self, NameKind},
     old_ids::{first_id, old_ids},
     view::segments_of,
 };
@@ -38,6 +38,33 @@ pub fn path_of(manifest: &Manifest) -> Option<PathBuf> {
 pub fn active(view: &View, manifest: &Manifest) -> Option<PathBuf> {
     let path = path_of(manifest)?;
     view.exists(&path).then_some(path)
+}
+
+/// Keys of documents in a log that no open replays and that never became rows: its segment is listed and has no row block of its number. zvec
+/// forgets such a log where an operation fails behind a replay. `None` for every other log.
+///
+/// In memory are the keys of one log, which is one block.
+pub fn unpublished_keys(view: &View, manifest: &Manifest, path: &Path) -> Option<BTreeSet<Vec<u8>>> {
+    let (NameKind::Wal, Some(id)) = names::classify(path) else { return None };
+    let block: u32 = path.file_stem()?.to_str()?.parse().ok()?;
+    let listed = segments_of(manifest);
+    let segment = listed.iter().find(|segment| segment.id() == id)?;
+    if segment.wal_path().as_deref() == Some(path) || segment.row_blocks().any(|known| known.block_id == block) {
+        return None;
+    }
+    let mut keys = BTreeSet::new();
+    let source = view.source(path).ok()?;
+    // What is wrong with its bytes is told where logs are described.
+    let _ = wal::scan(&source, |record| match document::decode_head(&record.payload, record.payload_offset()) {
+        Ok(head) if head.op == Op::Delete => {
+            keys.remove(head.pk);
+        }
+        Ok(head) if !matches!(head.op, Op::Unknown(_)) => {
+            keys.insert(head.pk.to_vec());
+        }
+        _ => {}
+    });
+    (!keys.is_empty()).then_some(keys)
 }
 
 /// Describes a WAL file as a whole.

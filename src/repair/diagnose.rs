@@ -27,7 +27,7 @@ use crate::{
 };
 
 /// Warnings that a repair acts on; all others are left alone.
-const WARNINGS: [&str; 4] = ["file.orphan", "file.leftover", "segment.unfinished", "segment.orphan"];
+const WARNINGS: [&str; 5] = ["file.orphan", "file.leftover", "wal.unpublished", "segment.unfinished", "segment.orphan"];
 /// Warnings of files that are intact: an upgrade acts on them, and only if it is asked for.
 const LEGACY: [&str; 2] = ["vectors.legacy-layout", "vectors.legacy-quantiser"];
 
@@ -103,7 +103,7 @@ fn exception(code: &str) -> Option<Fix> {
         "inverted.other-value" | "inverted.nulls" => Fix::Forward,
         // The id map has checksums, the key in the forward block has none.
         "idmap.wrong-document" => Fix::Forward,
-        "file.orphan" | "file.leftover" | "segment.unfinished" => Fix::Gc,
+        "file.orphan" | "file.leftover" | "wal.unpublished" | "segment.unfinished" => Fix::Gc,
         "segment.orphan" | "segment.orphan-documents" | "segment.missing-directory" => Fix::Segments,
         // The engine's own recovery gives the writing segment a successor.
         "segment.sealed-writing" | "inverted.sealed-writing" | "fts.sealed-writing" => Fix::Wal,
@@ -178,9 +178,9 @@ pub fn plan(
     let held = hold_back(&sources, &mut wanted);
     let actions = wanted.into_iter().map(|(target, cause)| {
         // What is made anew from rows loses nothing, whatever was wrong with it; but of an index that fits no text nobody knows which is right,
-        // and documents of an id map that no row has may be found nowhere else.
+        // documents of an id map that no row has may be found nowhere else, and a log that never became rows is made of none.
         let made_of_rows = matches!(target.fix, Fix::Lock | Fix::ScalarIndex | Fix::FtsIndex | Fix::IdMap | Fix::Gc)
-            && !["fts.other-text", "idmap.dangling"].iter().any(|code| cause.codes.contains(*code));
+            && !["fts.other-text", "idmap.dangling", "wal.unpublished"].iter().any(|code| cause.codes.contains(*code));
         Action {
             fix: target.fix,
             path: show_path(&target.path),
@@ -305,6 +305,9 @@ fn describe(view: &View, manifest: &Manifest, target: &Target, codes: &BTreeSet<
         Fix::ScalarIndex | Fix::FtsIndex => return format!("build the index anew from {} rows", rows(target.segment)),
         Fix::IdMap => return format!("build the id map anew from {} rows", rows(None)),
         Fix::Wal => "replay every intact record and flush; the damaged log goes to the quarantine",
+        Fix::Gc if has("wal.unpublished") => {
+            "set aside: `salvage` reads the documents of the log before, and only the quarantine has them behind"
+        }
         Fix::Gc if view.exists(&target.path) => "set aside",
         Fix::Gc => "nothing to set aside",
         Fix::Upgrade => "write the file as zvec 0.8.0 has it",

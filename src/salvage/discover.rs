@@ -28,6 +28,8 @@ use crate::{
     vfs::FileType,
 };
 
+use super::logs;
+
 /// Files of one segment directory, by kind.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Files {
@@ -106,11 +108,23 @@ impl Files {
         made.map(|(forward, mmap)| (self.segment(view, segment, forward), mmap)).collect()
     }
 
+    /// Whether the log of a block is there, and every record of it intact.
+    fn has_whole_log(&self, view: &View, block: u32) -> bool {
+        self.logs.get(&block).is_some_and(|path| {
+            let read = logs::measure(view, path, &mut |_| {});
+            read.records > 0 && read.why.is_empty() && read.gaps == 0 && read.lost == 0
+        })
+    }
+
     fn segment(&self, view: &View, segment: u32, forward: &BTreeMap<u32, PathBuf>) -> SegmentMeta {
         let (mut rows, mut unmeasured) = (Vec::new(), Vec::new());
         let mut extras: BTreeMap<String, Vec<BlockMeta>> = BTreeMap::new();
         for (id, path) in forward {
-            let opened = open_forward(view, path);
+            let mut opened = open_forward(view, path);
+            // A kill in a flush leaves a part of it. A whole log has all of it.
+            if opened.as_ref().is_some_and(|file| !file.faults().is_empty()) && self.has_whole_log(view, *id) {
+                opened = None;
+            }
             if opened.is_none() && (self.logs.contains_key(id) || is_empty(view, path)) {
                 // The file of the open block: zvec makes it empty and fills it at a flush, until which the log has everything.
                 continue;

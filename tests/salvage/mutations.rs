@@ -136,3 +136,34 @@ fn without_manifest_id_map_and_snapshot_the_rows_and_the_log_are_enough() {
         made.is_sound(name);
     }
 }
+
+#[test]
+fn an_unfinished_block_whose_log_is_whole_is_no_damage() {
+    for (name, block, eighths) in [
+        ("0.8.0_small_killed", "scalar.0.ipc", [0, 1, 4, 7]),
+        ("0.8.0_parquet_killed", "scalar.0.parquet", [0, 1, 4, 7]),
+    ] {
+        for eighths in eighths {
+            let subject = Subject::archive("good", name);
+            let files = subject.files();
+            let log = files.iter().find(|path| path.extension().is_some_and(|end| end == "wal")).expect("a log");
+            let published = files.iter().find(|path| path.ends_with(block)).expect("a block");
+            let source = subject.fs.open(&Path::new(ROOT).join(published)).unwrap();
+            let mut bytes = vec![0; source.len().unwrap() as usize];
+            source.read_exact_at(0, &mut bytes).unwrap();
+            let cut = &bytes[..bytes.len() * eighths / 8];
+            let unfinished = log.with_file_name(format!(
+                "scalar.{}.{}",
+                log.file_stem().unwrap().to_str().unwrap(),
+                published.extension().unwrap().to_str().unwrap()
+            ));
+            let opened = subject.fs.create_new(&Path::new(ROOT).join(&unfinished));
+            let file = opened.or_else(|_| subject.fs.open_write(&Path::new(ROOT).join(&unfinished))).unwrap();
+            file.truncate(0).unwrap();
+            file.write_all_at(0, cut).unwrap();
+            let made = subject.salvage().unwrap();
+            assert_eq!(made.missing(&subject.truth), [""; 0], "{name} {eighths}");
+            assert_eq!(made.report.exit().code(), 0, "{name} {eighths}: {:#?}", made.report);
+        }
+    }
+}

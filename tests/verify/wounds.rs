@@ -50,6 +50,34 @@ fn an_orphan_directory_with_documents_of_its_own_is_an_error() {
     assert_eq!(collection["outlook"]["removes"], serde_json::json!(["0"]));
 }
 
+/// What zvec 0.5.1 leaves where `drop_column` fails behind a replay: the next block is the one that is written, and the log of this one is forgotten.
+#[test]
+fn a_forgotten_log_with_documents_is_told_and_repair_names_them() {
+    let fixture = Fixture::good("0.8.0_small_killed");
+    let number = newest(&fixture);
+    let mut log = String::new();
+    publish(&fixture, number, |manifest| {
+        let writing = manifest.writing_segment_meta.as_mut().unwrap();
+        let block = writing.writing_forward_block.as_mut().unwrap();
+        log = format!("{}/{}.wal", writing.segment_id, block.block_id);
+        block.block_id += 50;
+    });
+    let (run, collection) = verified(&fixture.path(), &["--level", "1"]);
+    assert_eq!(run.code, 1);
+    let findings = collection["findings"].as_array().unwrap();
+    let told = findings.iter().find(|finding| finding["code"] == "wal.unpublished").expect("the log is told");
+    assert_eq!((told["path"].as_str(), told["repair"].is_null()), (Some(log.as_str()), true));
+    let at_risk = told["documents_at_risk"].as_u64().unwrap();
+    assert!(at_risk > 0 && !findings.iter().any(|finding| finding["code"] == "file.leftover"), "{findings:#?}");
+    let report = json_on("repair", &fixture.path(), &["--yes"]).envelope();
+    let done = report["data"]["done"].as_array().unwrap();
+    let step = done.iter().find(|step| step["path"] == log.as_str()).expect("the log is set aside");
+    assert_eq!(step["doubtful"].as_array().unwrap().len() as u64, at_risk);
+    let planned = report["data"]["plan"]["actions"].as_array().unwrap();
+    let planned = planned.iter().find(|step| step["path"] == log.as_str()).expect("the plan says so");
+    assert_eq!(planned["loss"], "possible");
+}
+
 /// Another directory with the rows of a listed segment holds nothing of its own.
 #[test]
 fn a_copy_of_a_segment_is_only_a_warning() {

@@ -4,19 +4,21 @@ use std::path::Path;
 
 use crate::{
     engine::EngineError,
-    format::{
-        document::{self, Op},
-        wal,
-    },
     inspect::{
         Findings,
         idmap::{IdMap, Mapped},
-        names::{NameKind, classify},
+        wal,
     },
-    report::repair::{Action, DoneAction},
+    report::{
+        Firsts,
+        repair::{Action, DoneAction},
+    },
 };
 
-use super::{super::bench::Bench, done, doubt};
+use super::{super::bench::Bench, NAMED, done, doubt};
+
+const LATER: &str = "the log may have a later version, which only the quarantine has now";
+const ONLY: &str = "unless it was deleted since, only the quarantine has it now";
 
 /// Takes a file or directory out of the collection.
 pub fn set_aside(bench: &mut Bench, action: &Action) -> Result<DoneAction, EngineError> {
@@ -29,37 +31,27 @@ pub fn set_aside(bench: &mut Bench, action: &Action) -> Result<DoneAction, Engin
         return Ok(done(action, "gone already"));
     }
     let mut report = done(action, "set aside");
-    let unknown = unknown_records(bench, &report, path);
-    if unknown > 0 {
-        report.doubtful.push(format!(
-            "a log with {unknown} records of documents that the id map does not have; if they were not deleted since, only the quarantine has them"
-        ));
+    let view = bench.view();
+    if let Some(keys) = wal::unpublished_keys(&view, &bench.manifest, path) {
+        let map = IdMap::load(&view, &bench.manifest);
+        let findings = Findings::default();
+        let (mut later, mut only) = (Firsts::<NAMED>::default(), Firsts::<NAMED>::default());
+        for key in &keys {
+            let name = String::from_utf8_lossy(key);
+            let (kind, why) = match map.get(key, &findings) {
+                Mapped::To(_) => (&mut later, LATER),
+                _ => (&mut only, ONLY),
+            };
+            doubt(bench.list(), &report, (Some(&name), None), &[], why);
+            kind.add(|| name.into_owned());
+        }
+        for (found, why) in [(later, LATER), (only, ONLY)] {
+            if found.count > 0 {
+                report.doubtful.push(format!("{} document(s) of the log: {why}: {found}", found.count));
+            }
+        }
         bench.list().sync()?;
     }
     bench.remove(path)?;
     Ok(report)
-}
-
-/// Records of a log that add a document whose key the id map does not have.
-fn unknown_records(bench: &Bench, report: &DoneAction, path: &Path) -> u64 {
-    if classify(path).0 != NameKind::Wal {
-        return 0;
-    }
-    let view = bench.view();
-    let map = IdMap::load(&view, &bench.manifest);
-    let findings = Findings::default();
-    let mut unknown = 0;
-    if let Ok(source) = view.source(path) {
-        let _ = wal::scan(&source, |record| {
-            if let Ok(head) = document::decode_head(&record.payload, record.payload_offset())
-                && !matches!(head.op, Op::Delete | Op::Unknown(_))
-                && !matches!(map.get(head.pk, &findings), Mapped::To(_))
-            {
-                unknown += 1;
-                let why = "it is in a log that was set aside, and not in the id map: if it was not deleted since, only the quarantine has it";
-                doubt(bench.list(), report, (Some(&String::from_utf8_lossy(head.pk)), None), &[], why);
-            }
-        });
-    }
-    unknown
 }

@@ -346,7 +346,7 @@ impl Copies {
         let Found::Element(codes) = copy.row(row) else { return false };
         let (Some(target), Some(file)) = (copy.encoding(), &copy.file) else { return false };
         let full = of(&mut self.full, row).and_then(|copy| copy.encoding());
-        full.is_some_and(|encoding| differs((encoding, element), (target, &codes), file, row) == Some(false))
+        full.is_some_and(|encoding| differs((encoding, element), (target, &codes), file, row) == Some(Difference::No))
     }
 
     /// The full vector of a row of the segment.
