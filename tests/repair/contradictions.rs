@@ -104,7 +104,7 @@ fn what_a_damaged_snapshot_marks_and_the_id_map_has_is_named() {
     assert_eq!(live(&fs).len(), docs.len() - 1);
     let doubts = doubts(&report);
     let told = |line: &&str| line.starts_with("1 document(s) stay deleted") && line.contains(&name(7));
-    assert!(doubts.iter().any(|line| told(&line)), "{doubts:?}");
+    assert!(doubts.iter().any(told), "{doubts:?}");
 }
 
 /// A key of a row is damaged, and the map is, too, so that it does not vouch for the right one.
