@@ -138,7 +138,11 @@ fn usage(arguments: &[OsString], error: &clap::Error) -> ExitCode {
         let text = error.render().to_string();
         // The first paragraph: what is missing stands below what is said of it.
         let lines = text.lines().map(str::trim).take_while(|line| !line.is_empty());
-        let message = lines.collect::<Vec<_>>().join(" ").trim_start_matches("error: ").to_owned();
+        let message = match error.kind() {
+            // The text is then the help.
+            ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => format!("'{}' requires a subcommand", typed(arguments)),
+            _ => lines.collect::<Vec<_>>().join(" ").trim_start_matches("error: ").to_owned(),
+        };
         envelope.error = Some(ErrorReport {
             code: "usage".to_owned(),
             message,

@@ -61,8 +61,6 @@ pub enum Work {
     Wounds,
     /// Directories of segments that the manifest does not list.
     Orphans,
-    /// Keys of deleted documents.
-    Keys,
     /// What is gone since the collection was sealed.
     Seal,
     /// Id map, delete set and log against the rows of all segments.
@@ -77,7 +75,6 @@ impl Job {
             Work::Segment => format!("rows, indexes and vectors{}", segment()),
             Work::Wounds => format!("known wounds{}", segment()),
             Work::Orphans => "segments that the manifest does not list".to_owned(),
-            Work::Keys => "keys of deleted documents".to_owned(),
             Work::Seal => "files that are gone since they were sealed".to_owned(),
             Work::Collection => "id map, delete set and log against the rows".to_owned(),
             _ => return None,
@@ -121,7 +118,6 @@ pub(super) fn plan(context: &Context<'_>, tree: &Tree, segment: Option<u32>, sea
         }
         jobs.push(wider("(orphans)".into(), Work::Orphans, None));
         if deep {
-            jobs.push(wider("(keys)".into(), Work::Keys, None));
             jobs.push(wider("(rows)".into(), Work::Collection, None));
         }
     } else {
@@ -209,7 +205,6 @@ pub(super) fn run(context: &Context<'_>, deep: &Deep, tree: &Tree, job: &Job) {
             }
         }
         Work::Orphans => wounds::orphans(context, tree),
-        Work::Keys => wounds::keys(context),
         // Both need more than the job; the run sees to them.
         Work::Seal | Work::Collection => {}
     }

@@ -60,21 +60,22 @@ fn usage_errors_exit_2_and_print_nothing_on_stdout() {
 
 #[test]
 fn usage_errors_are_an_envelope_for_scripts() {
-    for arguments in [
-        &["--format=json", "frobnicate"][..],
-        &["--format", "json", "export"],
-        &["export", "--format", "json"],
-        &["export", "--format=json", "--nonsense", "x"],
-        &["--format", "json"],
-        &["--format", "json", "manifest"],
+    for (arguments, command, says) in [
+        (&["--format=json", "frobnicate"][..], "zvecctl", "'frobnicate'"),
+        (&["--format", "json", "export"], "export", "<PATH>"),
+        (&["export", "--format", "json"], "export", "<PATH>"),
+        (&["export", "--format=json", "--nonsense", "x"], "export", "'--nonsense'"),
+        (&["--format", "json"], "zvecctl", "requires a subcommand"),
+        (&["--format", "json", "manifest"], "manifest", "'manifest' requires a subcommand"),
     ] {
         let refused = run(arguments).exits(2);
         let envelope = refused.envelope();
         assert_eq!(
             (envelope["error"]["code"].as_str(), envelope["command"].as_str()),
-            (Some("usage"), Some("zvecctl"))
+            (Some("usage"), Some(command))
         );
-        assert!(!envelope["error"]["message"].as_str().unwrap().is_empty(), "{arguments:?}");
+        let message = envelope["error"]["message"].as_str().unwrap();
+        assert!(message.contains(says), "{arguments:?}: {message}");
         assert!(!refused.stderr.is_empty(), "{arguments:?}");
     }
 }

@@ -68,7 +68,10 @@ fn scan(ctx: &Context<'_>, shared: &Shared, ids: &Ids) -> Held {
         if id >= shared.first_id {
             if shared.has_log { ahead += 1 } else { beyond.add(example) }
         } else if shared.deleted.contains(id) {
-            stale.add(example);
+            // A log may delete such keys yet, or give them new documents.
+            if !shared.has_log {
+                stale.add(example);
+            }
         } else if ids.rows.contains(id) {
             let hash = hash(&key);
             held.live.add(bucket(hash), with(hash, id));

@@ -7,12 +7,11 @@
 //! | [`orphans`] | segment directories of no version, and what only they hold |
 //! | [`indexes`] | a writing segment that is sealed already; column families that do not fit the schema |
 //! | [`legacy`] | files of old releases that zvec 0.8.0 cannot open |
-//! | [`keys`] | keys of the id map that a delete by filter left behind |
+//! | `rows::id_map` | keys of the id map that a delete by filter left behind |
 //!
 //! [`schema`] and [`residue`] are none of zvec's: a schema that it would not have made, and files that it makes after a log that lacks, are damage.
 
 mod indexes;
-mod keys;
 mod legacy;
 mod orphans;
 mod residue;
@@ -45,9 +44,4 @@ pub(super) fn orphans(context: &Context<'_>, tree: &Tree) {
 /// What makes the schema impossible.
 pub(super) fn schema(context: &Context<'_>) {
     schema::check(context);
-}
-
-/// Keys that a delete by filter left behind.
-pub(super) fn keys(context: &Context<'_>) {
-    keys::check(context);
 }
