@@ -140,7 +140,9 @@ fn usage(arguments: &[OsString], error: &clap::Error) -> ExitCode {
         let lines = text.lines().map(str::trim).take_while(|line| !line.is_empty());
         let message = match error.kind() {
             // The text is then the help.
-            ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => format!("'{}' requires a subcommand", typed(arguments)),
+            ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
+                format!("'{}' requires a subcommand", typed(arguments))
+            }
             _ => lines.collect::<Vec<_>>().join(" ").trim_start_matches("error: ").to_owned(),
         };
         envelope.error = Some(ErrorReport {

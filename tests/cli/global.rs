@@ -70,10 +70,7 @@ fn usage_errors_are_an_envelope_for_scripts() {
     ] {
         let refused = run(arguments).exits(2);
         let envelope = refused.envelope();
-        assert_eq!(
-            (envelope["error"]["code"].as_str(), envelope["command"].as_str()),
-            (Some("usage"), Some(command))
-        );
+        assert_eq!((envelope["error"]["code"].as_str(), envelope["command"].as_str()), (Some("usage"), Some(command)));
         let message = envelope["error"]["message"].as_str().unwrap();
         assert!(message.contains(says), "{arguments:?}: {message}");
         assert!(!refused.stderr.is_empty(), "{arguments:?}");

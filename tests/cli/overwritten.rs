@@ -209,3 +209,26 @@ fn values_up_to_an_overwritten_footer_are_doubtful() {
         }
     }
 }
+
+#[test]
+fn values_beside_columns_that_contradict_themselves_are_doubtful() {
+    let archive = "0.8.0_scalars_flushed";
+    let before = documents(&Fixture::good(archive).path());
+    let file = "0/scalar.0.ipc";
+    let size = fs::metadata(Fixture::good(archive).join(file)).unwrap().len() as usize;
+    let mut found = 0;
+    for step in 1..7 {
+        for fill in FILLS {
+            let fixture = Fixture::good(archive);
+            overwrite(&fixture.join(file), size * step / 8, 3000, fill);
+            let outcome = mend(&fixture, "3", &before);
+            if outcome.codes.is_empty() {
+                continue;
+            }
+            found += 1;
+            let unnamed: Vec<_> = outcome.changed.difference(&outcome.named).collect();
+            assert!(unnamed.is_empty(), "{step} {fill:?}: {unnamed:?}, {:?}", outcome.codes);
+        }
+    }
+    assert!(found > 6, "{found}");
+}

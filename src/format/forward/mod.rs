@@ -221,13 +221,13 @@ impl ForwardFile {
         })
     }
 
-    /// Columns of a batch, by position, whose values may have been overwritten: what stands behind them was, and nothing shows that it ended before.
-    /// Of Parquet files nothing is told: without their footer nothing is read.
-    pub fn beside_damage(&self, index: usize) -> Vec<usize> {
+    /// Columns of a batch, by position, whose values may have been overwritten: what stands beside them was, and nothing shows that it ended before.
+    /// `deep` reads what is in the batch, too, not only what stands behind it. Of Parquet files nothing is told: without their footer nothing is read.
+    pub fn beside_damage(&self, index: usize, deep: bool) -> Vec<usize> {
         match &self.inner {
             Inner::Ipc(ipc) => {
                 // What cannot be read tells itself.
-                contain(0, || ipc.beside_damage(self.source.as_ref(), &self.schema, index)).unwrap_or_default()
+                contain(0, || ipc.beside_damage(self.source.as_ref(), &self.schema, index, deep)).unwrap_or_default()
             }
             Inner::Parquet(_) => Vec::new(),
         }

@@ -62,7 +62,7 @@ fn overwritten(context: &Context<'_>, job: &Job, file: &ForwardFile, index: usiz
             || name == UID_COLUMN
             || (!column.column_type.array && matches!(params, Some(Params::Invert(_))))
     };
-    let columns = file.beside_damage(index);
+    let columns = file.beside_damage(index, false);
     let names: Vec<&str> = columns
         .iter()
         .filter_map(|at| file.columns().get(*at))

@@ -46,7 +46,8 @@ impl Block {
     pub fn look_beside_damage(&mut self) {
         let Some(file) = self.reader.as_ref().map(BlockReader::file) else { return };
         let name = |at: usize| file.columns().get(at).map(|column| column.name.clone());
-        let found = (0..file.batch_infos().len()).map(|batch| file.beside_damage(batch).into_iter().filter_map(name));
+        let found =
+            (0..file.batch_infos().len()).map(|batch| file.beside_damage(batch, true).into_iter().filter_map(name));
         self.beside_damage = found.map(Iterator::collect).collect();
     }
 
