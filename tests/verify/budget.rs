@@ -60,7 +60,7 @@ fn what_was_not_done_is_told_and_never_noted() {
         assert!(!done.contains(&job.path) || done.contains(&segment.path), "{:?}", job.path);
     }
     let works: BTreeSet<Work> = jobs.iter().filter(|job| of_no_file(job)).map(|job| job.work).collect();
-    assert_eq!(works, BTreeSet::from([Work::Segment, Work::Wounds, Work::Orphans, Work::Keys, Work::Collection]));
+    assert_eq!(works, BTreeSet::from([Work::Segment, Work::Wounds, Work::Orphans, Work::Collection]));
 }
 
 #[test]
@@ -71,7 +71,7 @@ fn everything_has_an_entry_in_the_state() {
     assert_eq!((&collection["ended"], &collection["parts_left"]), (&Value::Null, &Value::Array(Vec::new())));
     let state = fs::read_to_string(fixture.outside().join("collection.verify.json")).unwrap();
     let state: Value = serde_json::from_str(&state).unwrap();
-    for part in ["0", "0/(wounds)", "(orphans)", "(keys)", "(rows)", "(seal)", "0/scalar.0.ipc"] {
+    for part in ["0", "0/(wounds)", "(orphans)", "(rows)", "(seal)", "0/scalar.0.ipc"] {
         assert_eq!(state["checked"][part]["level"], 3, "{part}: {state:#}");
     }
     assert_eq!(state["cut"], serde_json::json!({}));

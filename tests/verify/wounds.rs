@@ -72,7 +72,13 @@ fn a_forgotten_log_with_documents_is_told_and_repair_names_them() {
     let report = json_on("repair", &fixture.path(), &["--yes"]).envelope();
     let done = report["data"]["done"].as_array().unwrap();
     let step = done.iter().find(|step| step["path"] == log.as_str()).expect("the log is set aside");
-    assert_eq!(step["doubtful"].as_array().unwrap().len() as u64, at_risk);
+    assert!(
+        step["doubtful"][0].as_str().unwrap().starts_with(&format!("{at_risk} document(s) of the log: ")),
+        "{step:#}"
+    );
+    let list = std::fs::read_to_string(report["data"]["named"]["path"].as_str().unwrap()).unwrap();
+    let of_log = list.lines().filter(|line| line.contains(&format!("\"path\":\"{log}\"")));
+    assert_eq!(of_log.count() as u64, at_risk, "{list}");
     let planned = report["data"]["plan"]["actions"].as_array().unwrap();
     let planned = planned.iter().find(|step| step["path"] == log.as_str()).expect("the plan says so");
     assert_eq!(planned["loss"], "possible");

@@ -10,7 +10,11 @@ use crate::{
     report::{Finding, Loss},
 };
 
-use super::{super::Context, forward::SegmentIds, sums::Sums};
+use super::{
+    super::{Context, files},
+    forward::SegmentIds,
+    sums::Sums,
+};
 
 /// Buckets of the sums over keys and ids.
 pub const KEY_BUCKETS: usize = 4096;
@@ -76,7 +80,7 @@ impl Shared {
         let deletions_known = snapshot.set.is_some() && snapshot.findings.is_empty();
         let id_map = IdMap::load(ctx.view, ctx.manifest);
         // Both are checked at level 1, which says the same of them.
-        ctx.findings.extend(snapshot.findings.iter().cloned());
+        ctx.findings.extend(files::snapshot::faults(ctx.view, &snapshot.path));
         ctx.findings.extend(id_map.findings.iter().cloned());
         Self {
             fields,
