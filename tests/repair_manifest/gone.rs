@@ -112,6 +112,30 @@ fn a_cut_manifest_still_tells_the_name_and_the_indexes() {
 }
 
 #[test]
+fn a_manifest_that_ends_within_a_field_leaves_the_rest_of_it_to_the_files() {
+    // Behind the name and the type of a vector column, before the parameters of its index.
+    for length in (93..=109).step_by(2) {
+        let fixture = Fixture::good("0.8.0_compacted");
+        let path = fixture.path();
+        let docs = documents(&path);
+        let file = manifest_path(&path);
+        let content = fs::read(&file).unwrap();
+        fs::write(&file, &content[..length]).unwrap();
+        let report = mend(&path);
+        assert!(report.clean, "{length}: {:#?}", report.after);
+        assert!(documents(&path) == docs, "{length}");
+        assert!(
+            manifest_of(&path)
+                .schema
+                .unwrap()
+                .fields
+                .iter()
+                .all(|field| field.dimension == 0 || field.index_params.is_some())
+        );
+    }
+}
+
+#[test]
 fn an_unpublished_copy_that_names_just_the_files_is_taken_as_it_is() {
     let fixture = Fixture::good("0.8.0_small_segments");
     let path = fixture.path();

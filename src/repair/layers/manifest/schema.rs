@@ -274,7 +274,9 @@ impl Evidence {
         let fits = metric == found_metric
             && (!told.built || kind == found_kind)
             && (quantize == found_quantize || (!told.built && rabitq) || !told.quantised);
+        // A cut manifest may end before them.
         let same = fits
+            && hint.index_params.is_some()
             && written.data_type == field.data_type
             && (written.dimension == field.dimension || (field.dimension == 0 && !field.data_type.is_sparse()));
         if same {
