@@ -13,6 +13,7 @@ mod global;
 mod killed;
 mod layout;
 mod lock;
+mod misplaced;
 mod named;
 mod overwritten;
 mod plans;

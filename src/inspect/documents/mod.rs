@@ -7,6 +7,7 @@ mod json;
 mod parquet;
 mod schema;
 mod segment;
+mod told;
 mod vectors;
 
 use std::{ops::ControlFlow, path::PathBuf};
@@ -135,8 +136,9 @@ impl<'a> Documents<'a> {
             Overlay::load(view, manifest, &id_map, &snapshot, &findings)
         };
         let deleted = &snapshot | &overlay.deleted;
-        let (fields, odd) = Fields::of(manifest);
+        let (mut fields, odd) = Fields::of(manifest);
         findings.extend(odd);
+        fields.follow_files(view, manifest, &findings);
         Ok(Self { view, manifest, fields, snapshot, deleted, id_map, overlay, findings, selection, unreadable_rows: 0 })
     }
 

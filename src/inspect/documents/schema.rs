@@ -4,7 +4,10 @@ use std::path::Path;
 
 use crate::{
     format::{
-        manifest::{Manifest, proto::DataType},
+        manifest::{
+            Manifest,
+            proto::{DataType, FieldSchema},
+        },
         value::Value,
     },
     report::Finding,
@@ -16,7 +19,7 @@ use super::{
 };
 
 /// A field of the schema.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Field {
     /// Name.
     pub name: String,
@@ -26,10 +29,12 @@ pub struct Field {
     pub dimension: u32,
     /// Whether a document may lack it.
     pub nullable: bool,
+    /// All that the schema says of it.
+    pub declared: FieldSchema,
 }
 
 /// The fields of the schema, scalars and vectors apart.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct Fields {
     /// Scalar and array fields, in schema order.
     pub scalars: Vec<Field>,
@@ -50,7 +55,7 @@ impl Fields {
                 findings.push(Finding::error("schema.newer", detail));
             }
             let (name, dimension, nullable) = (field.name.clone(), field.dimension, field.nullable);
-            let described = Field { name, data_type, dimension, nullable };
+            let described = Field { name, data_type, dimension, nullable, declared: field.clone() };
             if is_vector(data_type) { fields.vectors.push(described) } else { fields.scalars.push(described) }
         }
         (fields, findings)

@@ -51,7 +51,9 @@ impl<'a> SegmentReader<'a> {
         snapshot: &'a RoaringTreemap,
         findings: &Findings,
     ) -> Self {
-        let column = |field| VectorColumn::new(BlockType::VectorIndex, view, segment, field, snapshot, findings);
+        let column = |field| {
+            VectorColumn::new(BlockType::VectorIndex, view, segment, field, snapshot, findings).beside(&fields.vectors)
+        };
         let vectors = fields.vectors.iter().map(column).collect();
         Self {
             view,

@@ -22,18 +22,24 @@ use crate::{
 };
 
 use super::{
-    super::{FileSource, Findings, SegmentRef, View, findings::losing},
+    super::{
+        FileSource, Findings, SegmentRef, View,
+        evidence::column::{differences, exchanged, holds_codes},
+        findings::losing,
+    },
     Cell, Field,
     forward::segment_doc_ids,
 };
 
 /// The blocks of one column, of full precision or quantised, which follow each other in row order; one of them open.
 pub struct VectorColumn<'a> {
+    kind: BlockType,
     view: &'a View,
     segment: SegmentRef<'a>,
     snapshot: &'a RoaringTreemap,
     field: &'a Field,
     findings: Findings,
+    others: &'a [Field],
     blocks: Vec<Block>,
     open: Option<(usize, Option<OpenFile>)>,
 }
@@ -45,8 +51,12 @@ struct Block {
     path: Option<PathBuf>,
 }
 
+type File = VectorFile<Arc<FileSource>>;
+
 struct OpenFile {
-    file: VectorFile<Arc<FileSource>>,
+    /// That of the block, unless it stands in another's place.
+    path: PathBuf,
+    file: File,
     reader: RowReader,
     shift: Shift,
 }
@@ -89,34 +99,13 @@ impl<'a> VectorColumn<'a> {
         snapshot: &'a RoaringTreemap,
         findings: &Findings,
     ) -> Self {
-        let wanted = |block: &&BlockMeta| block.block_type == kind as i32 && block.columns.first() == Some(&field.name);
-        let mut listed: Vec<&BlockMeta> = segment.meta.persisted_blocks.iter().filter(wanted).collect();
-        let rows = |blocks: &[&BlockMeta]| blocks.iter().map(|block| u64::from(block.doc_count)).sum::<u64>();
-        let expected = row_count(segment.meta);
-        if rows(&listed) != expected {
-            // Dropping the index of a quantised column leaves its old block in the manifest, its file gone (every release).
-            let exists = |block: &&BlockMeta| segment.block_path(block).is_some_and(|path| view.exists(&path));
-            let existing: Vec<_> = listed.iter().copied().filter(exists).collect();
-            if rows(&existing) == expected {
-                let detail = format!(
-                    "the manifest lists blocks of field {} that were dropped; zvec cannot open this",
-                    field.name
-                );
-                findings.add(Finding::error("segment.stale-block", detail).segment(segment.id()));
-                listed = existing;
-            }
-        }
-        let mut first_row = 0u64;
-        let blocks = listed
-            .into_iter()
-            .map(|block| {
-                let rows = u64::from(block.doc_count);
-                let described = Block { first_row, rows, path: segment.block_path(block) };
-                first_row = first_row.saturating_add(rows);
-                described
-            })
-            .collect();
-        Self { view, segment, snapshot, field, findings: findings.clone(), blocks, open: None }
+        let blocks = blocks(kind, view, segment, &field.name, findings);
+        Self { kind, view, segment, snapshot, field, findings: findings.clone(), others: &[], blocks, open: None }
+    }
+
+    /// The same, knowing all vector fields: two files that stand in each other's place are read as if each stood in its own.
+    pub fn beside(self, others: &'a [Field]) -> Self {
+        Self { others, ..self }
     }
 
     /// The vector of a row of the segment.
@@ -132,8 +121,8 @@ impl<'a> VectorColumn<'a> {
         if self.open.as_ref().is_none_or(|(open, _)| *open != at) {
             self.open = Some((at, self.open_block(block)));
         }
-        let Some((_, Some(OpenFile { file, reader, shift }))) = &mut self.open else { return Cell::Unreadable };
-        let path = block.path.as_deref().unwrap_or(Path::new(""));
+        let Some((_, Some(OpenFile { path, file, reader, shift }))) = &mut self.open else { return Cell::Unreadable };
+        let path = path.as_path();
         let Some(key) = shift.key(row) else { return Cell::Unreadable };
         match file.read_row(key, reader) {
             Ok(None) if self.field.nullable => Cell::Value(Value::Null),
@@ -170,28 +159,94 @@ impl<'a> VectorColumn<'a> {
             self.findings.add(Finding::error("manifest.columns", detail).loses(Loss::Certain, Some(block.rows)));
             return None;
         };
-        let opened = self
-            .view
-            .source(path)
-            .and_then(|source| VectorFile::open(source).map_err(|error| losing(path, &error, Loss::Certain, None)));
-        match opened {
-            Ok(file) => {
-                for fault in &file.faults {
-                    self.findings.add(losing(path, fault, Loss::Possible, None));
-                }
-                if let Err(error) = &file.encoding {
-                    self.findings.add(losing(path, error, Loss::Certain, Some(block.rows)));
-                }
-                let rows = block.first_row..block.first_row.saturating_add(block.rows);
-                let shift = self.shift(rows, path, &file);
-                let reader = file.reader();
-                Some(OpenFile { file, reader, shift })
-            }
+        let (path, file) = match self.open_file(path) {
+            Ok(file) => self.own_file(path, file, block)?,
             Err(finding) => {
                 self.findings.add(finding.loses(Loss::Certain, Some(block.rows)));
-                None
+                return None;
             }
+        };
+        for fault in &file.faults {
+            self.findings.add(losing(&path, fault, Loss::Possible, None));
         }
+        if let Err(error) = &file.encoding {
+            self.findings.add(losing(&path, error, Loss::Certain, Some(block.rows)));
+        }
+        let rows = block.first_row..block.first_row.saturating_add(block.rows);
+        let shift = self.shift(rows, &path, &file);
+        let reader = file.reader();
+        Some(OpenFile { path, file, reader, shift })
+    }
+
+    fn open_file(&self, path: &Path) -> Result<File, Finding> {
+        let source = self.view.source(path)?;
+        VectorFile::open(source).map_err(|error| losing(path, &error, Loss::Certain, None))
+    }
+
+    /// The file of a block: the one that stands there, if it can be of the column. One that cannot holds other vectors, however well they can be read; if
+    /// its own place is taken by the one that belongs here, that one is taken. Another metric by itself is told, and the vectors are read.
+    fn own_file(&self, path: &Path, file: File, block: &Block) -> Option<(PathBuf, File)> {
+        let name = &self.field.name;
+        let full = self.kind == BlockType::VectorIndex;
+        if full && holds_codes(&file, &self.field.declared) {
+            let quantised = self.in_rows_of(block, BlockType::VectorIndexQuantize, name);
+            let moved = quantised.filter(|(_, codes)| exchanged(&file, codes) && self.fits(codes, self.field));
+            let (detail, loss) = match &moved {
+                Some((other, _)) => {
+                    let other = other.display();
+                    (
+                        format!(
+                            "it holds codes, not full vectors: it and {other} stand in each other's place, by the types of their elements"
+                        ),
+                        Loss::None,
+                    )
+                }
+                None => (format!("field {name}: the block holds codes in place of vectors"), Loss::Certain),
+            };
+            let code = if moved.is_some() { "vectors.other-file" } else { "segment.codes-only" };
+            self.findings.add(Finding::error(code, detail).at(path).loses(loss, Some(block.rows)));
+            return moved;
+        }
+        let found = differences(&file, &self.field.declared);
+        let is_own = found.iter().all(|difference| difference.of_metric);
+        let moved = if is_own || !full { None } else { self.moved(&file, block) };
+        let offset = file.container.segment("IndexMeta").map_or(0, |segment| segment.offset);
+        for difference in found {
+            let loss = if is_own || moved.is_some() { Loss::Possible } else { Loss::Certain };
+            let mut detail = difference.text + "; zvec refuses to open it";
+            if let Some((other, _)) = &moved {
+                let other = other.display();
+                detail
+                    .push_str(&format!("; it and {other} fit when exchanged, and are read so: that is all that tells"));
+            }
+            let finding = Finding::error("index-meta.schema-differs", detail).at(path).offset(offset);
+            self.findings.add(finding.segment(self.segment.id()).loses(loss, Some(block.rows)));
+        }
+        if is_own { Some((path.to_owned(), file)) } else { moved }
+    }
+
+    fn fits(&self, file: &File, field: &Field) -> bool {
+        differences(file, &field.declared).is_empty() && !holds_codes(file, &field.declared)
+    }
+
+    /// Where the file of a block is that another column's stands in the place of, if these two stand in each other's.
+    fn moved(&self, file: &File, block: &Block) -> Option<(PathBuf, File)> {
+        let others = self.others.iter().filter(|other| other.name != self.field.name && self.fits(file, other));
+        let mut found = others.filter_map(|other| {
+            let (path, theirs) = self.in_rows_of(block, self.kind, &other.name)?;
+            (self.fits(&theirs, self.field) && !self.fits(&theirs, other)).then_some((path, theirs))
+        });
+        let one = found.next()?;
+        found.next().is_none().then_some(one)
+    }
+
+    /// The file that another block with the same rows has.
+    fn in_rows_of(&self, block: &Block, kind: BlockType, name: &str) -> Option<(PathBuf, File)> {
+        let others = blocks(kind, self.view, self.segment, name, &Findings::default());
+        let other = others.into_iter().find(|other| (other.first_row, other.rows) == (block.first_row, block.rows))?;
+        let path = other.path?;
+        let file = self.open_file(&path).ok()?;
+        Some((path, file))
     }
 
     /// Whether rows of the block are not in the file. Releases before 0.8.0 left rows that were deleted at the time out of an index that
@@ -232,4 +287,31 @@ impl<'a> VectorColumn<'a> {
         self.findings.add(finding.loses(Loss::Possible, Some(uncertain)));
         Shift::Unknown { certain_before }
     }
+}
+
+/// The blocks of one kind of a column, in row order.
+fn blocks(kind: BlockType, view: &View, segment: SegmentRef<'_>, name: &str, findings: &Findings) -> Vec<Block> {
+    let wanted =
+        |block: &&BlockMeta| block.block_type == kind as i32 && block.columns.first().is_some_and(|of| of == name);
+    let mut listed: Vec<&BlockMeta> = segment.meta.persisted_blocks.iter().filter(wanted).collect();
+    let rows = |blocks: &[&BlockMeta]| blocks.iter().map(|block| u64::from(block.doc_count)).sum::<u64>();
+    let expected = row_count(segment.meta);
+    if rows(&listed) != expected {
+        // Dropping the index of a quantised column leaves its old block in the manifest, its file gone (every release).
+        let exists = |block: &&BlockMeta| segment.block_path(block).is_some_and(|path| view.exists(&path));
+        let existing: Vec<_> = listed.iter().copied().filter(exists).collect();
+        if rows(&existing) == expected {
+            let detail = format!("the manifest lists blocks of field {name} that were dropped; zvec cannot open this");
+            findings.add(Finding::error("segment.stale-block", detail).segment(segment.id()));
+            listed = existing;
+        }
+    }
+    let mut first_row = 0u64;
+    let described = listed.into_iter().map(|block| {
+        let rows = u64::from(block.doc_count);
+        let described = Block { first_row, rows, path: segment.block_path(block) };
+        first_row = first_row.saturating_add(rows);
+        described
+    });
+    described.collect()
 }

@@ -175,9 +175,7 @@ pub fn look(view: &View, tree: &Tree, id: u32) -> Found {
         }
         match classify(&entry.path).0 {
             NameKind::Forward if entry.len > 0 => found.forwards.extend(forward(view, &entry.path, name)),
-            kind @ (NameKind::Vector | NameKind::QuantizedVector) => {
-                found.vectors.extend(vectors(view, &entry.path, name, kind == NameKind::QuantizedVector));
-            }
+            NameKind::Vector | NameKind::QuantizedVector => found.vectors.extend(vector_file(view, &entry.path)),
             NameKind::Wal => {
                 let block = name.strip_suffix(".wal").and_then(|block| block.parse().ok());
                 found.logs.extend(block.map(|block| (block, wal::describe(view, &entry.path, false).0.records)));
@@ -222,7 +220,14 @@ fn forward(view: &View, path: &Path, name: &str) -> Option<Forward> {
     Some(found)
 }
 
-fn vectors(view: &View, path: &Path, name: &str, quantised: bool) -> Option<Vectors> {
+/// A vector file, by its path; `None` if its name is not that of one.
+pub fn vector_file(view: &View, path: &Path) -> Option<Vectors> {
+    let quantised = match classify(path).0 {
+        NameKind::Vector => false,
+        NameKind::QuantizedVector => true,
+        _ => return None,
+    };
+    let name = path.file_name()?.to_str()?;
     let (stem, block) = name.strip_suffix(".proxima")?.rsplit_once('.')?;
     let column = stem.strip_suffix(if quantised { ".qindex" } else { ".index" })?.to_owned();
     let block = block.parse().ok()?;

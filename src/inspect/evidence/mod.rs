@@ -3,15 +3,19 @@
 //! | module | job |
 //! |---|---|
 //! | [`behind`] | row blocks that a manifest of an earlier state does not name |
+//! | [`column`] | whether a vector file can be of a column |
 //! | [`found`] | the files of a directory and what their headers tell: columns, rows, document ids, column families, kinds of vector files |
 //! | [`vector`] | a vector field, from what its files tell |
 //! | [`texts`] | how the texts of a column were cut, by trying settings on its index |
 //! | [`records`] | columns of documents that are in a log alone |
 
 pub mod behind;
+pub mod column;
 mod found;
 pub mod records;
 pub mod texts;
 pub mod vector;
 
-pub use found::{Forward, Found, Inverted, VectorFacts, Vectors, has_null_rows, lacks_vectors, look, segment_ids};
+pub use found::{
+    Forward, Found, Inverted, VectorFacts, Vectors, has_null_rows, lacks_vectors, look, segment_ids, vector_file,
+};

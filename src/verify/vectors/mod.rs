@@ -23,8 +23,6 @@ mod sparse;
 mod subject;
 mod upper;
 
-pub use schema::differences as schema_differences;
-
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -44,7 +42,7 @@ use crate::{
 };
 
 pub use self::elements::is_unit;
-pub use self::pairs::{alike, difference, exchanged, is_sound};
+pub use self::pairs::{alike, difference, is_sound};
 use self::subject::{Harm, Subject};
 use super::{Context, Level};
 

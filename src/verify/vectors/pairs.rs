@@ -4,16 +4,15 @@ use std::{ops::Range, path::Path};
 
 use crate::{
     format::{
-        Source,
         proxima::{
-            Codec, IndexKind, RowReader, VectorFile,
+            Codec, IndexKind, RowReader,
             encoding::Encoding,
             recode::{Likeness, Recoder},
             rotation,
         },
         value::Value,
     },
-    inspect::evidence,
+    inspect::evidence::column::exchanged,
 };
 
 use super::{
@@ -101,13 +100,6 @@ pub(super) fn check(ctx: &Context<'_>, segment: u32, full: Files<'_>, quantised:
             None => others.iter().chain([&subject]).for_each(Subject::finish),
         }
     }
-}
-
-/// Whether the two files of a column stand in each other's place.
-pub fn exchanged<F: Source, Q: Source>(full: &VectorFile<F>, quantised: &VectorFile<Q>) -> bool {
-    let of = |codec: Option<&Encoding>, kind| (codec.map(|encoding| encoding.codec), kind);
-    let full = of(full.encoding.as_ref().ok(), full.kind);
-    evidence::vector::exchanged(full, of(quantised.encoding.as_ref().ok(), quantised.kind))
 }
 
 fn tell_exchanged(quantised: &Subject<'_>, full: &Subject<'_>) {

@@ -10,9 +10,11 @@ use crate::{
         manifest::proto::{BlockMeta, FieldSchema, index_params::Params},
         proxima::{IndexKind, VectorFile},
     },
-    inspect::View,
+    inspect::{
+        View,
+        evidence::column::{differences, exchanged},
+    },
     report::repair::{Action, DoneAction},
-    verify::vectors::{exchanged, schema_differences},
 };
 
 /// Puts the file of a column, which is not its own, and that of the column that it belongs to in each other's place. `None` if there is not exactly one such
@@ -123,5 +125,5 @@ fn fits(file: &File, field: &FieldSchema) -> bool {
         Some(Params::Flat(_) | Params::Invert(_) | Params::Fts(_)) | None => false,
     };
     let flat = matches!(file.kind, IndexKind::Flat | IndexKind::FlatSparse);
-    (flat || built) && schema_differences(file, field).is_empty()
+    (flat || built) && differences(file, field).is_empty()
 }

@@ -1,0 +1,116 @@
+//! Vector columns that the schema describes otherwise than every file of theirs does: then the schema is what is wrong, and they are read as the files say.
+//!
+//! ```text
+//! a file fits the schema, or the files differ from each other      a file is not in its place: that shows when it is opened
+//! the files fit another column, and this one makes sense           the same
+//! else                                                             no checksum covers a manifest: a bit of it has changed
+//! ```
+
+use std::{path::PathBuf, sync::Arc};
+
+use crate::{
+    format::{
+        manifest::{
+            Manifest,
+            proto::{BlockType, DataType, FieldSchema},
+        },
+        proxima::VectorFile,
+    },
+    report::Finding,
+};
+
+use super::{
+    super::{
+        FileSource, Findings, View,
+        evidence::{
+            self,
+            column::{differences, holds_codes},
+            vector,
+        },
+        view::segments_of,
+    },
+    schema::{Field, Fields},
+};
+
+/// Files of a column that are asked, at most: more of them add nothing.
+const ASKED: usize = 64;
+
+type File = VectorFile<Arc<FileSource>>;
+
+impl Fields {
+    /// Takes vector fields that all their files contradict as the files have them, each of which is a finding.
+    pub fn follow_files(&mut self, view: &View, manifest: &Manifest, findings: &Findings) {
+        let told: Vec<_> = self.vectors.iter().map(|field| told(view, manifest, field, &self.vectors)).collect();
+        for (field, told) in self.vectors.iter_mut().zip(told) {
+            if let Some((declared, finding)) = told {
+                field.data_type = DataType::try_from(declared.data_type).unwrap_or(DataType::Undefined);
+                field.dimension = declared.dimension;
+                field.declared = declared;
+                findings.add(finding);
+            }
+        }
+    }
+}
+
+/// The files of the full vectors of a column that can be opened, with their segments.
+fn files<'a>(
+    view: &'a View,
+    manifest: &'a Manifest,
+    name: &'a str,
+) -> impl Iterator<Item = (u32, PathBuf, File)> + use<'a> {
+    let segments = segments_of(manifest).into_iter();
+    let listed = segments.flat_map(move |segment| {
+        let blocks = segment.meta.persisted_blocks.iter().filter(move |block| {
+            block.block_type == BlockType::VectorIndex as i32 && block.columns.first().is_some_and(|of| of == name)
+        });
+        blocks.filter_map(move |block| Some((segment.id(), segment.block_path(block)?)))
+    });
+    listed.take(ASKED).filter_map(|(segment, path)| {
+        let file = VectorFile::open(view.source(&path).ok()?).ok()?;
+        Some((segment, path, file))
+    })
+}
+
+/// A field as its files have it, if it is the schema that is wrong, and what is said of that.
+fn told(view: &View, manifest: &Manifest, field: &Field, all: &[Field]) -> Option<(FieldSchema, Finding)> {
+    let contradicts = |file: &File| !differences(file, &field.declared).is_empty();
+    // In the ordinary case no more than one file is opened.
+    let (segment, path, first) = files(view, manifest, &field.name).next().filter(|(.., first)| contradicts(first))?;
+    let shape = |file: &File| {
+        let encoding = file.encoding.as_ref().ok();
+        let elements = encoding.map(|encoding| (encoding.dimension, encoding.codec));
+        (file.meta.sparse, elements, file.meta.metric().to_owned())
+    };
+    let wrong = |file: &File| contradicts(file) && !holds_codes(file, &field.declared) && shape(file) == shape(&first);
+    if !files(view, manifest, &field.name).all(|(.., file)| wrong(&file)) {
+        return None;
+    }
+    let others = all.iter().filter(|other| other.name != field.name);
+    if has_shape(field) && others.into_iter().any(|other| differences(&first, &other.declared).is_empty()) {
+        return None;
+    }
+    let known = evidence::vector_file(view, &path)?;
+    let of_files = vector::tell(&field.name, &[&known])?.field;
+    let declared = FieldSchema {
+        data_type: of_files.data_type.to_proto() as i32,
+        dimension: of_files.dimension,
+        // Nothing that is read depends on it.
+        index_params: None,
+        ..field.declared.clone()
+    };
+    let found: Vec<String> = differences(&first, &field.declared).into_iter().map(|found| found.text).collect();
+    let offset = first.container.segment("IndexMeta").map_or(0, |segment| segment.offset);
+    let detail = format!(
+        "{}; zvec refuses to open it; every file of field {} contradicts the schema, and is read as it is",
+        found.join("; "),
+        field.name
+    );
+    let finding = Finding::error("index-meta.schema-differs", detail).at(&path).offset(offset).segment(segment);
+    Some((declared, finding))
+}
+
+/// Whether type and dimension of a field go together: only sparse vectors have none.
+fn has_shape(field: &Field) -> bool {
+    let sparse = matches!(field.data_type, DataType::SparseVectorFp16 | DataType::SparseVectorFp32);
+    sparse == (field.dimension == 0)
+}
