@@ -4,6 +4,7 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
 use crate::{
@@ -12,7 +13,7 @@ use crate::{
         proxima::{Layout, VectorFile},
         wal,
     },
-    inspect::{SegmentRef, Tree, files::named_by, names},
+    inspect::{FileSource, SegmentRef, Tree, files::named_by, names},
     report::{Finding, Loss},
     vfs::FileType,
 };
@@ -53,10 +54,11 @@ pub(super) fn check(context: &Context<'_>, tree: &Tree, segment: SegmentRef<'_>)
         let lowest = files.entry(column.to_owned()).or_insert((id, &entry.path));
         *lowest = (*lowest).min((id, &entry.path));
     }
-    // Read before the log, which grows first.
-    let rows = files.values().filter_map(|(_, path)| Some((growable_rows(context, path)?, *path)));
+    // Opened before the log is read, which grows first.
+    let files: Vec<_> = files.values().filter_map(|(_, path)| Some((opened(context, path)?, *path))).collect();
+    let Some(logged) = logged(context, &log) else { return };
+    let rows = files.iter().filter_map(|(file, path)| Some((rows_behind(file, logged)?, *path)));
     let Some((rows, path)) = rows.max_by_key(|(rows, _)| *rows) else { return };
-    let Some(logged) = logged(context, &log).filter(|logged| *logged < rows) else { return };
     let detail = format!(
         "the log has {logged} record(s) that add a document, {} has {rows} vectors of them, and each was logged first: records are gone from the log, \
          or it is an older one",
@@ -73,10 +75,30 @@ fn vector_file(name: &str) -> Option<(&str, u32)> {
     Some((column, id.parse().ok()?))
 }
 
-/// Rows of a file that grows by one for each document. Other kinds are built of many blocks at once.
-fn growable_rows(context: &Context<'_>, path: &Path) -> Option<u64> {
+/// A file that grows by one row for each document. Other kinds are built of many blocks at once.
+fn opened(context: &Context<'_>, path: &Path) -> Option<VectorFile<Arc<FileSource>>> {
     let file = VectorFile::open(context.view.source(path).ok()?).ok()?;
-    matches!(file.layout, Layout::Flat(_) | Layout::FlatSparse(_)).then(|| file.rows())
+    matches!(file.layout, Layout::Flat(_) | Layout::FlatSparse(_)).then_some(file)
+}
+
+/// Rows of a file that has more than the log, as far as keys bear them out: a count alone may be damaged, and then tells nothing of the log.
+fn rows_behind(file: &VectorFile<Arc<FileSource>>, logged: u64) -> Option<u64> {
+    let mut reader = file.reader();
+    let mut end = None;
+    for row in logged..file.rows() {
+        match file.record(row, &mut reader) {
+            Ok(record) if record.key == row => end = row.checked_add(1),
+            Ok(record) if record.is_null() => {}
+            _ => break,
+        }
+    }
+    // The key of the first row is zero, and so is what was zeroed.
+    let is_there = |end: &u64| {
+        let counted = !file.faults.iter().any(|fault| fault.code == "flat.bad-block");
+        let holds = |bytes: &[u8]| bytes.iter().any(|byte| *byte != 0);
+        *end > 1 || (counted && file.record(0, &mut file.reader()).is_ok_and(|record| holds(record.bytes)))
+    };
+    end.filter(is_there)
 }
 
 /// Intact records that add a document, those behind damage included.
