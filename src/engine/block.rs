@@ -220,9 +220,7 @@ fn create_vectors(context: &BlockContext<'_>, next_block: &mut u32) -> Result<Ve
             })?;
             let path = context.root.join(relative);
             let now = context.options.now();
-            // zvec draws a random number; what it is for, no reader asks.
-            let magic = (now as u32).rotate_left(block % 32) ^ context.segment;
-            let options = FileOptions::new(magic, now);
+            let options = FileOptions::of_block(context.segment, block, now);
             let sink = FileSink::new(context.files.create(&path)?, 0);
             let writer = FlatWriter::new(&plan, sink, &options).map_err(|error| EngineError::format(&path, error))?;
             files.push(VectorFile { position, column: field.name.clone(), block, quantised, path, writer });

@@ -1,6 +1,7 @@
 //! Repairs of forward blocks and vector files: what another copy still tells comes back bit for bit, and what does not is named.
 
 mod codes;
+mod places;
 #[path = "../support/mod.rs"]
 mod support;
 

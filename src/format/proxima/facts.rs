@@ -54,6 +54,17 @@ pub struct Facts {
 }
 
 impl<S: Source> VectorFile<S> {
+    /// Whether it has so many rows, by what is there or by its counters: of a damaged file one of the two may still tell.
+    pub fn states_rows(&self, rows: u64) -> bool {
+        let stored = match &self.layout {
+            Layout::Flat(flat) => flat.meta.rows.into(),
+            Layout::FlatSparse(flat) => flat.stored_rows.into(),
+            Layout::Graph(graph) => graph.header.nodes.into(),
+            Layout::Ivf(_) | Layout::IvfRabitq(_) | Layout::DiskAnn(_) => self.rows(),
+        };
+        self.rows() == rows || stored == rows
+    }
+
     /// A summary.
     pub fn facts(&self) -> Facts {
         let (first, last) = (self.container.sections.first(), self.container.sections.last());

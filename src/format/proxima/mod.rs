@@ -51,6 +51,7 @@ pub use facts::Facts;
 pub use keymap::KeyMap;
 pub use meta::{DataType, IndexMeta};
 pub use rows::{Record, Row, RowReader, RowValue};
+pub use section::header;
 
 use self::diskann::DiskAnn;
 use self::fault::Faults;

@@ -71,6 +71,16 @@ pub struct Section {
     pub table_crc: Checksum,
 }
 
+/// The header of a file, by which it is told from every other one: a random number is in it, and the time. `None` if there is none, or it is damaged.
+pub fn header<S: Source + ?Sized>(source: &S) -> Option<Vec<u8>> {
+    let bytes = read_vec(source, 0, HEADER, "proxima.truncated").ok()?;
+    let mut cursor = Cursor::new(&bytes, 0, "proxima.truncated");
+    let stored = cursor.u32().ok()?;
+    cursor.skip(12).ok()?;
+    let sized = u64::from(cursor.u16().ok()?) == HEADER;
+    (sized && stored == raw_crc32c_self(&bytes)).then_some(bytes)
+}
+
 /// A section, its flavour, and its segment table.
 pub(super) type Parsed = ((Section, Flavour), Vec<u8>);
 

@@ -31,6 +31,7 @@ pub(in crate::verify) fn findings(view: &View, tree: &Tree, list: &[FileEntry]) 
         }
     }
     findings.extend(list.iter().filter(|file| file.role == Role::Stranger).filter_map(almost));
+    findings.extend(super::copies::findings(view));
     findings
 }
 

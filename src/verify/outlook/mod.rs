@@ -113,6 +113,9 @@ fn wrong(finding: &Finding) -> Option<String> {
         "segment.shifted-vectors" | "segment.vector-count" => {
             "would return other documents' vectors, and find documents by them"
         }
+        "vectors.copy" if finding.loss == crate::report::Loss::Possible => {
+            "would return other documents' vectors, here or in the other place of the file"
+        }
         "vectors.other-file" => "would search among vectors that are not those of the documents",
         "vectors.foreign-rotation" => "searches would return arbitrary documents",
         "segment.index-beyond-end" => "queries that meet a row beyond the end would fail (\"fetch table failed\")",

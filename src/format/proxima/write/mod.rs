@@ -74,6 +74,12 @@ impl FileOptions<'static> {
     pub fn new(magic: u32, created: u64) -> Self {
         Self { magic, created, room: Room::default(), version: VERSION_TEXT }
     }
+
+    /// The same for a block: no two blocks of a segment have the same number. By it a file is told from its copies.
+    pub fn of_block(segment: u32, block: u32, created: u64) -> Self {
+        let magic = block.wrapping_mul(0x9E37_79B1) ^ segment.rotate_left(16) ^ created as u32;
+        Self::new(magic, created)
+    }
 }
 
 /// A file that is written.

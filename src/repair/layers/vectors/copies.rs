@@ -33,6 +33,10 @@ pub struct Copy {
     pub unsure: bool,
     /// Why vectors made of it may be wrong.
     pub doubt: Option<String>,
+    /// Why its vectors may be those of other rows, although nothing is wrong with them: [`Quality::OtherCount`] or [`Quality::Copy`].
+    pub misplaced: Option<Quality>,
+    /// Whether it is a quantised one, and of other vectors than the full ones.
+    pub differs: bool,
     /// How its elements are stored, if vectors can be made of them.
     encoding: Option<Encoding>,
     shift: Shift,
@@ -78,6 +82,10 @@ pub enum Quality {
     Disputed,
     /// Nothing is wrong with it, but bytes beside it were overwritten, and nothing vouches for it.
     BesideDamage,
+    /// Nothing is wrong with it, but its file has another number of rows than the block.
+    OtherCount,
+    /// Nothing is wrong with it, but its file stands in two places.
+    Copy,
     /// It contradicts itself, and there is no other copy.
     Damaged,
 }
@@ -104,7 +112,7 @@ pub fn copies(
     segment: SegmentRef<'_>,
     column: &str,
     kind: BlockType,
-    shifts: &VectorColumn<'_>,
+    (shifts, nullable): (&VectorColumn<'_>, bool),
 ) -> Vec<Copy> {
     let listed = blocks(segment, column, kind).into_iter();
     let opened = listed.map(|(block, rows)| {
@@ -119,6 +127,8 @@ pub fn copies(
                 notes,
                 unsure: false,
                 doubt: None,
+                misplaced: None,
+                differs: false,
                 encoding,
                 shift,
                 reader,
@@ -126,13 +136,43 @@ pub fn copies(
             };
         };
         let shift = shifts.shift(rows.clone(), &path, &file);
+        let listed = rows.end.saturating_sub(rows.start);
+        let misplaced = has_other_count(&file, listed, &shift, nullable).then_some(Quality::OtherCount);
         let reader = Some(file.reader());
         let unsure = has_wrong_checksum(&file);
         let encoding = file.encoding.clone().ok().filter(|encoding| !encoding.rotated && !file.has_codes_only());
+        // What a quantiser made is no full vector, whatever it is near to.
+        let encoding = encoding.filter(|encoding| kind == BlockType::VectorIndexQuantize || !is_code(encoding.codec));
         let beside_damage = file.beside_damage().unwrap_or_default();
-        Copy { rows, file: Some(file), notes, unsure, doubt: None, encoding, shift, reader, beside_damage }
+        Copy {
+            rows,
+            file: Some(file),
+            notes,
+            unsure,
+            doubt: None,
+            misplaced,
+            differs: false,
+            encoding,
+            shift,
+            reader,
+            beside_damage,
+        }
     });
     opened.collect()
+}
+
+fn is_code(codec: Codec) -> bool {
+    use Codec::{Int4, Int8, Int8Short, UniformUint4, UniformUint7, UniformUint8};
+    matches!(codec, Int8 | Int8Short | Int4 | UniformUint8 { .. } | UniformUint7 { .. } | UniformUint4 { .. })
+}
+
+/// Whether a file has another number of rows than its block, and not for a reason that a file of these rows could have.
+fn has_other_count(file: &VectorFile<Bytes>, listed: u64, shift: &Shift, nullable: bool) -> bool {
+    if file.states_rows(listed) {
+        return false;
+    }
+    // Trailing rows without vector are not stored.
+    file.rows() > listed || (!nullable && matches!(shift, Shift::None))
 }
 
 /// Whether a checksum that covers vectors does not fit.
@@ -161,6 +201,7 @@ impl Copy {
         }
     }
 
+    /// Where both are of different vectors, the one that is not in its place by other evidence is no evidence.
     fn settle_vectors(&mut self, full: &mut [Copy]) {
         let mut mismatch = Mismatch::default();
         for row in self.rows.clone() {
@@ -172,9 +213,35 @@ impl Copy {
                 mismatch.add(found.is_some_and(|found| found != Difference::No));
             }
         }
-        if mismatch.of_other_vectors().is_some() {
-            self.encoding = None;
-            self.doubt = Some("the quantised file is of other vectors than the full one, which was kept".to_owned());
+        if mismatch.of_other_vectors().is_none() {
+            return;
+        }
+        self.differs = true;
+        let mut beside: Vec<&mut Copy> = full.iter_mut().filter(|copy| overlap(&copy.rows, &self.rows)).collect();
+        if self.misplaced.is_none() && beside.iter().all(|copy| copy.misplaced.is_some()) {
+            beside.iter_mut().for_each(|copy| copy.set_aside());
+            return;
+        }
+        self.encoding = None;
+        self.doubt = Some("the quantised file is of other vectors than the full one, which was kept".to_owned());
+    }
+
+    /// Takes a file for one that is not in its place: it says nothing of these rows.
+    fn set_aside(&mut self) {
+        (self.file, self.reader, self.encoding) = (None, None, None);
+    }
+
+    /// Whether its vectors were taken for those of other rows.
+    pub fn is_set_aside(&self) -> bool {
+        self.misplaced.is_some() && self.file.is_none()
+    }
+
+    /// Takes note that the file stands in two places. In this one it cannot be if its number of rows, or the column, is another.
+    pub fn is_copy(&mut self, of_other_column: bool) {
+        let nowhere = of_other_column || self.misplaced.is_some();
+        self.misplaced = Some(Quality::Copy);
+        if nowhere {
+            self.set_aside();
         }
     }
 
@@ -189,7 +256,10 @@ impl Copy {
                 tally.add(&vector, &codes);
             }
         }
+        // What is not in its place tells nothing of the rotation.
+        let misplaced = full.iter().any(|copy| copy.misplaced.is_some() && overlap(&copy.rows, &self.rows));
         match tally.verdict() {
+            Verdict::Foreign(..) if misplaced => {}
             Verdict::Own => self.encoding = Some(turned_back),
             Verdict::Foreign(..) => self.encoding = None,
             Verdict::Unknown if self.encoding.is_some() => {
@@ -226,10 +296,12 @@ impl Copy {
         }
     }
 
-    /// Whether the vector of a row of the segment lies beside bytes that were overwritten.
-    fn is_beside_damage(&self, row: u64) -> bool {
+    /// Why the vector of a row of the segment may be wrong, though nothing is wrong with it: its file may not be in its place, or bytes beside it were
+    /// overwritten.
+    fn suspicion(&self, row: u64) -> Option<Quality> {
         let key = row.checked_sub(self.rows.start).and_then(|row| self.shift.key(row));
-        key.is_some_and(|key| self.beside_damage.iter().any(|rows| rows.contains(&key)))
+        let beside = key.is_some_and(|key| self.beside_damage.iter().any(|rows| rows.contains(&key)));
+        self.misplaced.or(beside.then_some(Quality::BesideDamage))
     }
 
     /// The vector of an element; `None` if it is none.
@@ -276,6 +348,10 @@ pub struct Copies {
     pub nullable: bool,
 }
 
+fn overlap(one: &Range<u64>, other: &Range<u64>) -> bool {
+    one.start < other.end && other.start < one.end
+}
+
 fn of(copies: &mut [Copy], row: u64) -> Option<&mut Copy> {
     copies.iter_mut().find(|copy| copy.rows.contains(&row))
 }
@@ -289,6 +365,22 @@ impl Copies {
         Self { full, quantised, nullable }
     }
 
+    /// Of full vectors and codes that are of different vectors: whether the file of these rows is the one that is not in its place. `None` if nothing tells.
+    pub fn is_elsewhere(&self, rows: &Range<u64>, quantised: bool) -> Option<bool> {
+        let beside = |copies: &'_ [Copy], test: fn(&Copy) -> bool| {
+            copies.iter().any(|copy| overlap(&copy.rows, rows) && test(copy))
+        };
+        let (full, codes) = (&self.full, &self.quantised);
+        let misplaced: fn(&Copy) -> bool = |copy| copy.misplaced.is_some();
+        match (beside(full, misplaced), beside(codes, misplaced)) {
+            (true, false) => Some(!quantised),
+            (false, true) => Some(quantised),
+            // What was put right by another step agrees.
+            (false, false) if !beside(codes, |copy| copy.differs) => Some(false),
+            _ => None,
+        }
+    }
+
     /// The best that there is of a row of the segment.
     pub fn pick(&mut self, row: u64) -> (Picked, Quality) {
         let full = of(&mut self.full, row);
@@ -299,8 +391,8 @@ impl Copies {
         };
         let (Found::Element(element), Some(encoding)) = (&found, encoding) else {
             if found == Found::Null && self.nullable {
-                let beside = of(&mut self.full, row).is_some_and(|copy| copy.is_beside_damage(row));
-                return (Picked::Null, if beside { Quality::BesideDamage } else { Quality::Whole });
+                let copy = of(&mut self.full, row);
+                return (Picked::Null, copy.and_then(|copy| copy.suspicion(row)).unwrap_or(Quality::Whole));
             }
             let copy = of(&mut self.quantised, row).and_then(|copy| copy.value(row));
             return (copy.map_or(Picked::Nothing, Picked::Value), Quality::Quantised);
@@ -322,14 +414,19 @@ impl Copies {
             let copy = of(&mut self.quantised, row).and_then(|copy| copy.value(row));
             return (copy.map_or(Picked::Nothing, Picked::Value), Quality::Quantised);
         }
-        let quality = match of(&mut self.quantised, row) {
-            Some(copy) if unit != Some(true) => against(encoding, element, copy, row),
+        // A unit vector is whole, and may be that of another row all the same.
+        let suspicion = of(&mut self.full, row).and_then(|copy| copy.suspicion(row));
+        let suspicion = suspicion.filter(|found| unit != Some(true) || *found != Quality::BesideDamage);
+        let misplaced = suspicion.filter(|found| *found != Quality::BesideDamage).is_some();
+        let encoding = of(&mut self.full, row).and_then(|copy| copy.encoding());
+        let quality = match (of(&mut self.quantised, row), encoding) {
+            (Some(copy), Some(encoding)) if unit != Some(true) || misplaced => against(encoding, element, copy, row),
             _ => Quality::Whole,
         };
-        let beside = of(&mut self.full, row).is_some_and(|copy| copy.is_beside_damage(row));
-        let quality = match quality {
-            Quality::Whole if beside && unit != Some(true) && !self.is_confirmed(row, element) => Quality::BesideDamage,
-            other => other,
+        let quality = match (quality, suspicion) {
+            (Quality::Whole, Some(found)) if !self.is_confirmed(row, element) => found,
+            (Quality::Disputed, Some(_)) if misplaced => Quality::Quantised,
+            (other, _) => other,
         };
         if quality == Quality::Quantised
             && let Some(value) = of(&mut self.quantised, row).and_then(|copy| copy.value(row))

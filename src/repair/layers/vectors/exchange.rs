@@ -1,5 +1,5 @@
-//! Two vector files of a segment that stand in each other's place: of two columns, or the two of one column. Nothing in a file names its column; but if each of two columns has a file that cannot
-//! be its own, and could be the other's, and no third one comes into question, they have been mixed up.
+//! Vector files that stand in each other's place: of two columns, the two of one column, or those of two blocks. Nothing in a file names its column or block; but if each of two has a file that
+//! cannot be its own, and could be the other's, and no third one comes into question, they have been mixed up.
 
 use std::path::{Path, PathBuf};
 
@@ -7,12 +7,13 @@ use super::{Bench, Job, blocks, done, kind_of, segment_of};
 use crate::{
     engine::EngineError,
     format::{
-        manifest::proto::{BlockMeta, FieldSchema, index_params::Params},
+        manifest::proto::{BlockMeta, BlockType, FieldSchema, index_params::Params},
         proxima::{IndexKind, VectorFile},
     },
     inspect::{
         View,
         evidence::column::{differences, exchanged},
+        segments_of,
     },
     report::repair::{Action, DoneAction},
 };
@@ -23,7 +24,7 @@ pub(super) fn exchange(bench: &mut Bench, job: &Job, action: &Action) -> Result<
     let view = bench.view();
     let Some((other, path)) = partner(bench, &view, job) else { return Ok(None) };
     let other_column = other.columns.first().cloned().unwrap_or_default();
-    put(bench, job, [(&job.block, &path), (&other, Path::new(&action.path))])?;
+    put(bench, &[(job.segment, &job.block, &path), (job.segment, &other, Path::new(&action.path))])?;
     let (column, theirs) = (&job.column, path.display());
     let detail = format!(
         "the files of the columns {column} and {other_column} stood in each other's place, and have been exchanged"
@@ -56,7 +57,7 @@ pub(super) fn kinds(bench: &mut Bench, job: &Job, action: &Action) -> Result<Opt
         return Ok(None);
     }
     let other = other.clone();
-    put(bench, job, [(&job.block, &path), (&other, Path::new(&action.path))])?;
+    put(bench, &[(job.segment, &job.block, &path), (job.segment, &other, Path::new(&action.path))])?;
     let detail = format!(
         "the full vectors and the codes of the column {} stood in each other's place, by the types of their elements, and have been exchanged",
         job.column
@@ -66,13 +67,103 @@ pub(super) fn kinds(bench: &mut Bench, job: &Job, action: &Action) -> Result<Opt
     Ok(Some(report))
 }
 
+/// Puts the files of several blocks, none of which can be its own, where each belongs: by numbers of rows, and by what the schema says of their columns. `None`
+/// unless each of them fits one of the blocks, and no two the same.
+pub(super) fn blocks_of_files(
+    bench: &mut Bench,
+    job: &Job,
+    action: &Action,
+) -> Result<Option<DoneAction>, EngineError> {
+    let strays = strays(bench, &bench.view(), kind_of(job.quantised));
+    let own =
+        strays.iter().position(|stray| stray.segment == job.segment && stray.block.block_id == job.block.block_id);
+    let Some(round) = own.and_then(|own| round(&strays, own)) else { return Ok(None) };
+    let places: Vec<(u32, &BlockMeta, &Path)> =
+        round.iter().map(|(place, file)| (place.segment, &place.block, file.path.as_path())).collect();
+    put(bench, &places)?;
+    let moved: Vec<String> = round
+        .iter()
+        .map(|(place, file)| format!("{} belongs to {}", file.path.display(), place.path.display()))
+        .collect();
+    let detail = format!(
+        "files stood in each other's place, by their numbers of rows, and have been exchanged: {}",
+        moved.join(", ")
+    );
+    let mut report = done(action, detail);
+    report.documents = Some(round.iter().map(|(place, _)| u64::from(place.block.doc_count)).sum());
+    if round.iter().any(|(place, file)| place.block.columns != file.block.columns) {
+        let paths: Vec<String> = round.iter().map(|(place, _)| place.path.display().to_string()).collect();
+        report.doubtful.push(format!(
+            "{} are intact and cannot be of their columns and blocks, and fit when exchanged: that is all that tells",
+            paths.join(", ")
+        ));
+    }
+    Ok(Some(report))
+}
+
+/// A block whose file cannot be its own.
+struct Stray {
+    segment: u32,
+    block: BlockMeta,
+    path: PathBuf,
+    field: FieldSchema,
+    file: File,
+}
+
+impl Stray {
+    fn could_hold(&self, other: &Stray) -> bool {
+        other.file.rows() == u64::from(self.block.doc_count) && fits(&other.file, &self.field)
+    }
+}
+
+fn strays(bench: &Bench, view: &View, kind: BlockType) -> Vec<Stray> {
+    let fields = || bench.manifest.schema.iter().flat_map(|schema| &schema.fields);
+    let mut strays = Vec::new();
+    for segment in segments_of(&bench.manifest) {
+        for block in segment.meta.persisted_blocks.iter().filter(|block| block.block_type == kind as i32) {
+            let Some(path) = segment.block_path(block) else { continue };
+            let Some(field) = fields().find(|field| block.columns.first() == Some(&field.name)) else { continue };
+            let Some(file) = open(view, &path) else { continue };
+            if !file.states_rows(block.doc_count.into()) || !fits(&file, field) {
+                let (segment, block, field) = (segment.id(), block.clone(), field.clone());
+                strays.push(Stray { segment, block, path, field, file });
+            }
+        }
+    }
+    strays
+}
+
+/// From a block to the one that its file's place has been taken by, and so on until all are in their place: each with the only file that fits it, and that fits nothing else.
+fn round(strays: &[Stray], own: usize) -> Option<Vec<(&Stray, &Stray)>> {
+    let only = |found: Vec<usize>| if let [one] = found.as_slice() { Some(*one) } else { None };
+    let all = || strays.iter().enumerate();
+    let (mut at, mut round) = (own, Vec::new());
+    while round.len() < strays.len() {
+        let place = strays.get(at)?;
+        let file = only(all().filter(|(_, file)| place.could_hold(file)).map(|(number, _)| number).collect())?;
+        let held = strays.get(file)?;
+        only(all().filter(|(_, place)| place.could_hold(held)).map(|(number, _)| number).collect())?;
+        round.push((place, held));
+        at = file;
+        if at == own {
+            return Some(round);
+        }
+    }
+    None
+}
+
 /// Copies each file to a new one in the place of the block before it.
-fn put(bench: &mut Bench, job: &Job, pairs: [(&BlockMeta, &Path); 2]) -> Result<(), EngineError> {
-    for (place, from) in pairs {
-        let meta = BlockMeta { block_id: bench.block_id(job.segment)?, ..place.clone() };
-        let to = bench.root().join(bench.block_path(job.segment, &meta));
+fn put(bench: &mut Bench, places: &[(u32, &BlockMeta, &Path)]) -> Result<(), EngineError> {
+    for (segment, place, from) in places {
+        let meta = BlockMeta { block_id: bench.block_id(*segment)?, ..(*place).clone() };
+        let to = bench.root().join(bench.block_path(*segment, &meta));
         bench.files().copy(&bench.root().join(from), 0, &to)?;
-        bench.replace_blocks(job.segment, |block| block.block_id == place.block_id, vec![meta]);
+        let columns = &place.columns;
+        bench.replace_blocks(
+            *segment,
+            |block| block.block_id == place.block_id && block.columns == *columns,
+            vec![meta],
+        );
     }
     Ok(())
 }

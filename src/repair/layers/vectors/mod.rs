@@ -45,6 +45,8 @@ use super::{
     done,
 };
 
+const OTHER_FILE: &str = "the full vectors and their codes are of different vectors, and nothing tells which file is not in its place: put the right one back";
+
 /// The file that is made anew.
 struct Job {
     segment: u32,
@@ -71,21 +73,21 @@ pub fn rebuild(bench: &mut Bench, action: &Action) -> Result<DoneAction, EngineE
         return Ok(exchanged);
     }
     let differs = has("schema-differs") && !has("crc");
-    if differs {
-        if let Some(exchanged) = exchange::exchange(bench, &job, action)? {
-            return Ok(exchanged);
-        }
-        // Codes are made from the full vectors, whatever it is that is in their place.
-        if !job.quantised {
-            return Err(impossible(
-                &job,
-                "the file is intact and of another column: its vectors are not those of this one",
-            ));
-        }
+    if differs && let Some(exchanged) = exchange::exchange(bench, &job, action)? {
+        return Ok(exchanged);
     }
-    if has("other-file") {
-        let why = "the full vectors and their codes are of different vectors, and nothing tells which file is not in its place: put the right one back";
-        return Err(impossible(&job, why));
+    if (differs || has("vector-count"))
+        && let Some(exchanged) = exchange::blocks_of_files(bench, &job, action)?
+    {
+        return Ok(exchanged);
+    }
+    // Codes are made from the full vectors, whatever it is that is in their place; and what a copy was put over is gone.
+    let copied = has("vectors.copy");
+    if differs && !job.quantised && !copied {
+        return Err(impossible(
+            &job,
+            "the file is intact and of another column: its vectors are not those of this one",
+        ));
     }
     let view = bench.view();
     let kind = kind_of(job.quantised);
@@ -99,17 +101,40 @@ pub fn rebuild(bench: &mut Bench, action: &Action) -> Result<DoneAction, EngineE
     };
     let mut telling = Telling::default();
     let (mut new, mut cosine) = (Vec::new(), false);
-    if let Some(plan) = plan(&job)? {
+    let plan = plan(&job)?;
+    if has("other-file") && plan.is_none() {
+        return Err(impossible(&job, OTHER_FILE));
+    }
+    if let Some(plan) = plan {
         cosine = !job.quantised && plan.meta.metric() == "Cosine";
         let segment = segment_of(bench, &job).ok_or_else(|| impossible(&job, "the segment is gone"))?;
         let findings = Findings::default();
         let shifts = VectorColumn::new(BlockType::VectorIndex, &view, segment, field, &snapshot, &findings);
-        let of_kind = |kind| copies(&view, segment, &job.column, kind, &shifts);
-        let full = of_kind(BlockType::VectorIndex);
-        let quantised = if differs { Vec::new() } else { of_kind(BlockType::VectorIndexQuantize) };
+        let of_kind = |kind| copies(&view, segment, &job.column, kind, (&shifts, field.nullable));
+        let mut full = of_kind(BlockType::VectorIndex);
+        let mut quantised = of_kind(BlockType::VectorIndexQuantize);
+        let listed = blocks(segment, &job.column, kind);
+        let place = listed.iter().find(|(block, _)| block.block_id == job.block.block_id).map(|(_, rows)| rows.clone());
+        let place = place.unwrap_or_default();
+        if copied {
+            let own = if job.quantised { &mut quantised } else { &mut full };
+            own.iter_mut().filter(|copy| copy.rows == place).for_each(|copy| copy.is_copy(differs));
+        } else if differs {
+            quantised.clear();
+        }
         let mut sources = Copies::new(full, quantised, field.nullable);
-        let all = blocks(segment, &job.column, kind).into_iter();
-        let wanted = all.filter(|(block, _)| unbuilt || block.block_id == job.block.block_id);
+        if has("other-file") {
+            match sources.is_elsewhere(&place, job.quantised) {
+                Some(true) => {}
+                Some(false) if action.findings.len() > 1 => {}
+                Some(false) => return Ok(done(action, "left as it is: it is in its place")),
+                None => return Err(impossible(&job, OTHER_FILE)),
+            }
+        }
+        if !job.quantised && sources.full.iter().any(|copy| copy.rows == place && copy.is_set_aside()) {
+            telling.set_aside(&action.path);
+        }
+        let wanted = listed.into_iter().filter(|(block, _)| unbuilt || block.block_id == job.block.block_id);
         let targets: Vec<(BlockMeta, Range<u64>)> = wanted.map(|(block, rows)| (block.clone(), rows)).collect();
         let touched = |copy: &&Copy| targets.iter().any(|(_, rows)| *rows == copy.rows);
         let own = if job.quantised { &sources.quantised } else { &sources.full };
@@ -129,7 +154,7 @@ pub fn rebuild(bench: &mut Bench, action: &Action) -> Result<DoneAction, EngineE
             let meta =
                 BlockMeta { min_doc_id: old.min_doc_id, max_doc_id: old.max_doc_id, doc_count: old.doc_count, ..meta };
             let path = bench.root().join(bench.block_path(job.segment, &meta));
-            write(bench, &path, &job, &plan, rows, &mut sources, &dead, &mut telling)?;
+            write(bench, (&path, id), &job, &plan, rows, &mut sources, &dead, &mut telling)?;
             new.push((old.block_id, meta));
         }
         let given_up = match segment_of(bench, &job) {
@@ -263,7 +288,7 @@ fn placeholder(field: &VectorField) -> Value {
 #[allow(clippy::too_many_arguments, reason = "what one file is made of")]
 fn write(
     bench: &Bench,
-    path: &Path,
+    (path, block): (&Path, u32),
     job: &Job,
     plan: &FilePlan,
     rows: Range<u64>,
@@ -273,9 +298,9 @@ fn write(
 ) -> Result<PathBuf, EngineError> {
     let failed = |error| EngineError::format(path, error);
     let now = bench.now();
-    let magic = (now as u32).rotate_left(job.block.block_id % 32) ^ job.segment;
     let sink = FileSink::new(bench.files().create(path)?, 0);
-    let mut writer = FlatWriter::new(plan, sink, &FileOptions::new(magic, now)).map_err(failed)?;
+    let options = FileOptions::of_block(job.segment, block, now);
+    let mut writer = FlatWriter::new(plan, sink, &options).map_err(failed)?;
     let nullable = sources.nullable;
     for row in rows {
         let (picked, quality) = if job.quantised { sources.value(row) } else { sources.pick(row) };

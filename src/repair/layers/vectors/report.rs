@@ -23,6 +23,8 @@ use super::{
 
 const NO_COPY: &str = "its vector cannot be read, and there is no other copy";
 
+const AWAY: &str = "the file in the place of its vectors is of other rows, and there is no other copy";
+
 /// Why a document is doubtful, one by one.
 fn why(quality: Quality) -> &'static str {
     match quality {
@@ -32,6 +34,12 @@ fn why(quality: Quality) -> &'static str {
         Quality::Disputed => "its vector and the quantised copy contradict each other; the full one was kept",
         Quality::BesideDamage => {
             "its vector lies beside bytes that were overwritten, and is kept as it reads: nothing vouches for it"
+        }
+        Quality::OtherCount => {
+            "the file of its vectors has another number of rows than the block, and may be of other rows: its vector is kept as it reads"
+        }
+        Quality::Copy => {
+            "the file of its vectors stands in two places, and may be of the rows of the other: its vector is kept as it reads"
         }
         Quality::Damaged => "its vector contradicts itself and is kept as it reads, at least one component is wrong",
     }
@@ -52,6 +60,8 @@ pub struct Telling {
     notes: BTreeSet<String>,
     /// A checksum of the old file did not fit.
     unsure: bool,
+    /// The old file was of other rows.
+    away: bool,
     /// Of the rows that the report names.
     names: BTreeMap<u64, Name>,
 }
@@ -83,6 +93,17 @@ impl Telling {
     /// Says that a checksum of the old file did not fit.
     pub fn unsure(&mut self) {
         self.unsure = true;
+    }
+
+    /// Says that the old file was of other rows.
+    pub fn set_aside(&mut self, path: &str) {
+        self.away = true;
+        self.notes
+            .insert(format!("{path} was not in its place: its vectors are of other rows, and none of them was taken"));
+    }
+
+    fn no_copy(&self) -> &'static str {
+        if self.away { AWAY } else { NO_COPY }
     }
 
     /// Takes note of damage that was undone.
@@ -123,7 +144,7 @@ impl Telling {
             if self.lost.contains(row) {
                 complete &= doc_id.is_some();
                 given_up.extend(doc_id);
-                lose_one(list, report, id, &[column], NO_COPY);
+                lose_one(list, report, id, &[column], self.no_copy());
             } else {
                 let reasons = self.by_quality.iter().filter(|(_, rows)| rows.contains(row)).map(|(kind, _)| why(*kind));
                 let nulled = self.nulled.contains(row).then_some("its vector cannot be read, and is null now");
@@ -185,6 +206,14 @@ impl Telling {
                     "{count} vectors lie beside bytes that were overwritten, and are kept as they read; nothing tells whether they were overwritten, too: \
                      {list}"
                 ),
+                Quality::OtherCount => format!(
+                    "{count} vectors are of a file that has another number of rows than the block, and are kept as they read; nothing tells whether they are \
+                     of these rows: {list}"
+                ),
+                Quality::Copy => format!(
+                    "{count} vectors are of a file that stands in two places, and are kept as they read; nothing tells whether they are of these rows or \
+                     of those of the other place: {list}"
+                ),
                 Quality::Damaged => format!(
                     "{count} vectors contradict themselves and are kept as they read, at least one component is wrong: {list}"
                 ),
@@ -208,7 +237,7 @@ impl Telling {
         report.documents = Some(self.rows.len().saturating_sub(self.lost.len()));
         for row in self.lost.iter().take(LISTED) {
             let (doc_id, id) = self.names.get(&row).cloned().unwrap_or_default();
-            report.lost.push(LostDocument { id, doc_id, reason: NO_COPY.to_owned() });
+            report.lost.push(LostDocument { id, doc_id, reason: self.no_copy().to_owned() });
         }
         report.lost_unlisted = self.lost.len().saturating_sub(LISTED as u64);
         report.doubtful = doubtful;
