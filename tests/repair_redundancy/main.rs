@@ -180,3 +180,46 @@ fn files_of_old_releases_are_written_anew_only_if_that_is_asked_for() {
         assert_eq!(after, sound, "{name}");
     }
 }
+
+/// The ids and keys of a copy are those of other rows, and so are its values: the block counts as gone.
+#[test]
+fn a_block_that_a_copy_of_another_was_written_over_is_gone() {
+    for (name, unindexed, pairs) in [
+        (
+            "0.8.0_small_segments",
+            None,
+            &[("1/scalar.0.ipc", "0/scalar.0.ipc"), ("0/scalar.0.ipc", "1/scalar.0.ipc")][..],
+        ),
+        (
+            "0.8.0_many_flushes",
+            Some(0),
+            &[
+                ("0/scalar.5.ipc", "0/scalar.0.ipc"),
+                ("0/scalar.0.ipc", "0/scalar.5.ipc"),
+                ("0/scalar.9.ipc", "0/scalar.13.ipc"),
+                ("0/scalar.13.ipc", "0/scalar.9.ipc"),
+            ],
+        ),
+    ] {
+        let sound = content(&Fixture::good(name).path());
+        for (from, to) in pairs {
+            let fixture = Fixture::good(name);
+            fs::copy(fixture.join(from), fixture.join(to)).unwrap();
+            let (report, after) = mended(&fixture, None);
+            let codes: Vec<(&str, Option<&str>)> =
+                report.findings.iter().map(|found| (found.code.as_str(), found.path.as_deref())).collect();
+            assert!(codes.contains(&("forward.overwritten-block", Some(to))), "{codes:?}");
+            assert!(!codes.iter().any(|(code, _)| *code == "forward.duplicate-key"), "{codes:?}");
+            assert_eq!(after.keys().collect::<Vec<_>>(), sound.keys().collect::<Vec<_>>(), "{to}");
+            let changed: Vec<&Vec<u8>> =
+                after.iter().filter(|(key, is)| sound[*key] != **is).map(|(key, _)| key).collect();
+            for key in &changed {
+                assert_eq!(after[*key].1, sound[*key].1, "{to}: vectors stay");
+                let at = unindexed.unwrap();
+                assert_eq!(after[*key].0[at], Cell::Value(zvecctl::format::value::Value::Null), "{to}");
+            }
+            let told = doubts(&report).iter().any(|line| line.contains("cannot be read and is null now"));
+            assert_eq!((lost(&report), told), (0, !changed.is_empty()), "{to}: {:#?}", report.done);
+        }
+    }
+}

@@ -7,6 +7,7 @@
 //! | [`found`] | the files of a directory and what their headers tell: columns, rows, document ids, column families, kinds of vector files |
 //! | [`vector`] | a vector field, from what its files tell |
 //! | [`texts`] | how the texts of a column were cut, by trying settings on its index |
+//! | [`twins`] | row blocks that a copy of another one was written over |
 //! | [`records`] | columns of documents that are in a log alone |
 
 pub mod behind;
@@ -14,6 +15,7 @@ pub mod column;
 mod found;
 pub mod records;
 pub mod texts;
+pub mod twins;
 pub mod vector;
 
 pub use found::{

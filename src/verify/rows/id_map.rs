@@ -131,7 +131,7 @@ fn name(ctx: &Context<'_>, shared: &Shared, ids: &Ids, differing: &[usize]) {
     let close: HashSet<usize> = differing.iter().copied().take(most).collect();
     let mut keys: BTreeMap<Vec<u8>, Sides> = BTreeMap::new();
     for segment in segments_of(ctx.manifest) {
-        let layout = Layout::of(ctx, segment, &shared.fields);
+        let layout = Layout::of(ctx, segment, &shared.fields, &shared.overwritten);
         live_rows(ctx, &layout, shared, &mut |key, id, path, row| {
             if close.contains(&bucket(hash(key))) {
                 keys.entry(key.to_vec()).or_default().rows.push((id, path.to_owned(), row));

@@ -19,6 +19,7 @@ use crate::{
     inspect::{
         SegmentRef,
         documents::{BlockReader, Fields, Place, places},
+        evidence::twins::Overwritten,
         findings::losing,
         segments::missing_directory,
     },
@@ -47,6 +48,8 @@ pub struct ForwardFile {
     pub rows: Range<u64>,
     /// Its columns that are in force, by name.
     pub columns: Vec<(String, Slot)>,
+    /// The file whose rows it holds in place of its own: nothing of it counts.
+    pub rows_of: Option<PathBuf>,
 }
 
 /// The forward files of a segment, row blocks first.
@@ -88,7 +91,7 @@ impl Piece<'_> {
 
 impl<'a> Layout<'a> {
     /// The files that the manifest lists for a segment.
-    pub fn of(ctx: &Context<'_>, segment: SegmentRef<'a>, fields: &Fields) -> Self {
+    pub fn of(ctx: &Context<'_>, segment: SegmentRef<'a>, fields: &Fields, overwritten: &[Overwritten]) -> Self {
         let places = places(segment, &fields.scalars, &ctx.findings);
         let (mut files, mut extras): (Vec<ForwardFile>, Vec<ForwardFile>) = Default::default();
         let mut first_row = 0u64;
@@ -107,7 +110,8 @@ impl<'a> Layout<'a> {
                     Place::Nowhere => {}
                 }
             }
-            files.push(ForwardFile { path, rows, columns });
+            let rows_of = overwritten.iter().find(|block| block.path == path).map(|block| block.of.clone());
+            files.push(ForwardFile { path, rows, columns, rows_of });
         }
         files.append(&mut extras);
         let exists = missing_directory(ctx.view, segment).is_none();
@@ -151,8 +155,9 @@ impl<'a> Layout<'a> {
     ) -> ControlFlow<()> {
         let count = file.rows.end.saturating_sub(file.rows.start);
         let mut unreadable = |range: Range<u64>, slot| each(Piece { file, slot, rows: range, values: None });
-        // A directory that is missing has been told as a whole.
-        let opened = self.exists.then(|| BlockReader::open(ctx.view, &file.path, count, &ctx.findings)).flatten();
+        // A directory that is missing has been told as a whole, a file that holds other rows, too.
+        let is_own = self.exists && file.rows_of.is_none();
+        let opened = is_own.then(|| BlockReader::open(ctx.view, &file.path, count, &ctx.findings)).flatten();
         let Some(reader) = opened else {
             return columns.iter().try_for_each(|(_, slot)| unreadable(file.rows.clone(), *slot));
         };
@@ -241,7 +246,7 @@ fn extra_file(
     rows: Range<u64>,
     column: (String, Slot),
 ) -> Option<ForwardFile> {
-    Some(ForwardFile { path: segment.block_path(block)?, rows, columns: vec![column] })
+    Some(ForwardFile { path: segment.block_path(block)?, rows, columns: vec![column], rows_of: None })
 }
 
 /// The type of a scalar column; `None` for vectors and for what this build does not know.

@@ -38,7 +38,7 @@ pub fn check_segment(ctx: &Context<'_>, segment: SegmentRef<'_>, shared: &Shared
     if !ctx.wants(Level::Structures) {
         return;
     }
-    let layout = Layout::of(ctx, segment, &shared.fields);
+    let layout = Layout::of(ctx, segment, &shared.fields, &shared.overwritten);
     let found = forward::check(ctx, &layout, shared);
     scalar_index::check(ctx, &layout, &found, shared);
     fts::check(ctx, &layout, &found, shared);
@@ -49,7 +49,7 @@ pub fn check_segment(ctx: &Context<'_>, segment: SegmentRef<'_>, shared: &Shared
 /// is of level 2; an id that another segment has too is told.
 pub fn read_ids(ctx: &Context<'_>, quiet: &Context<'_>, segment: SegmentRef<'_>, shared: &Shared) {
     if !ctx.stopped() {
-        let found = forward::check(quiet, &Layout::of(quiet, segment, &shared.fields), shared);
+        let found = forward::check(quiet, &Layout::of(quiet, segment, &shared.fields, &shared.overwritten), shared);
         shared.merge(ctx, found.ids);
     }
 }

@@ -6,7 +6,14 @@ use roaring::RoaringTreemap;
 
 use crate::{
     format::manifest::proto::FtsIndexParams,
-    inspect::{self, deleted::Deleted, documents::Fields, idmap::IdMap, wal},
+    inspect::{
+        self,
+        deleted::Deleted,
+        documents::Fields,
+        evidence::twins::{self, Overwritten},
+        idmap::IdMap,
+        wal,
+    },
     report::{Finding, Loss},
 };
 
@@ -45,6 +52,8 @@ pub struct Shared {
     /// Its path.
     pub(super) snapshot: Deleted,
     pub(super) id_map: IdMap,
+    /// Row blocks that hold the rows of others.
+    pub(super) overwritten: Vec<Overwritten>,
     /// The id that the first document of the log gets; every row has a smaller one.
     pub(super) first_id: u64,
     /// Whether there is a log that an open replays.
@@ -88,6 +97,7 @@ impl Shared {
             deletions_known,
             snapshot,
             id_map,
+            overwritten: twins::overwritten(ctx.view, ctx.manifest),
             first_id: inspect::first_id(ctx.manifest),
             has_log: wal::active(ctx.view, ctx.manifest).is_some(),
             tokenizers: None,

@@ -30,6 +30,7 @@ use crate::{
         Findings, SegmentRef, Tree, View,
         deleted::Deleted,
         documents::{BlockReader, Fields, Place, places, segment_doc_ids},
+        evidence::twins,
         first_id,
         idmap::IdMap,
         names::{NameKind, classify},
@@ -74,8 +75,10 @@ pub fn rebuild(bench: &mut Bench, action: &Action) -> Result<DoneAction, EngineE
     block.measure(rows as usize);
     let settled = if job.is_rows {
         let known = known(bench, &view, &job, &deleted);
-        let stored = block.keys(rows as usize);
+        let is_foreign = twins::overwritten(&view, &bench.manifest).iter().any(|block| block.path == job.path);
+        let stored = if is_foreign { vec![(None, None); rows as usize] } else { block.keys(rows as usize) };
         let mut settled = ids::settle(&stored, &known).map_err(|why| impossible(&job, &why))?;
+        settled.foreign |= is_foreign;
         if settled.foreign {
             match elsewhere(&view, &job, rows as usize, &known) {
                 Some((path, found, own)) => {
@@ -262,7 +265,12 @@ fn id_range(bench: &Bench, view: &View, job: &Job) -> Range<u64> {
         }
     }
     let own = blocks.iter().position(|(own, ..)| *own).unwrap_or(0);
-    let ends = |(_, path, rows): &(bool, PathBuf, u32)| Block::open(view, path).ends(*rows as usize);
+    // What holds the rows of another block stands elsewhere than its ids say.
+    let overwritten = twins::overwritten(view, &bench.manifest);
+    let ends = |(_, path, rows): &(bool, PathBuf, u32)| {
+        let is_own = overwritten.iter().all(|block| block.path != *path);
+        is_own.then(|| Block::open(view, path).ends(*rows as usize)).flatten()
+    };
     let (before, behind) = blocks.split_at(own.min(blocks.len()));
     let end = first_id(&bench.manifest);
     let first = before.iter().rev().find_map(ends).map_or(0, |(_, last)| last.saturating_add(1));

@@ -12,7 +12,7 @@ use crate::{
     },
     inspect::{
         Tree, View,
-        evidence::{self, Found},
+        evidence::{self, Found, twins},
         names::{block_path, delete_snapshot_path, id_map_path, segment_dir, wal_path},
         segments_of, wal,
     },
@@ -53,7 +53,7 @@ pub fn mend(view: &View, tree: &Tree, before: &Manifest) -> Option<Mended> {
         notes.extend(changes);
         new.schema = Some(corrected);
     }
-    blocks(&segments, &mut new, &mut notes);
+    blocks(view, &segments, &mut new, &mut notes);
     order(&mut new, &on_disk, &mut notes);
     (new != *before && !notes.is_empty()).then_some(Mended { manifest: new, notes })
 }
@@ -228,13 +228,17 @@ fn twice(schema: &mut CollectionSchema, notes: &mut Vec<String>) {
 }
 
 /// Segments whose blocks are not what their files say: built anew from the files, where these are sound.
-fn blocks(segments: &[Found], new: &mut Manifest, notes: &mut Vec<String>) {
+fn blocks(view: &View, segments: &[Found], new: &mut Manifest, notes: &mut Vec<String>) {
     let Some(schema) = new.schema.clone() else { return };
+    // A file that holds the rows of another block says nothing of its own.
+    let overwritten = twins::overwritten(view, new);
     let broken: BTreeSet<u32> = manifest::check(new).into_iter().filter_map(|violation| violation.segment).collect();
     let enable_mmap = new.enable_mmap;
     for meta in segments_mut(new) {
         let Some(found) = segments.iter().find(|found| found.id == meta.segment_id) else { continue };
-        if found.forwards.iter().any(|file| !file.sound || file.ipc != enable_mmap) {
+        if found.forwards.iter().any(|file| !file.sound || file.ipc != enable_mmap)
+            || overwritten.iter().any(|block| block.segment == meta.segment_id)
+        {
             continue;
         }
         if !broken.contains(&meta.segment_id) && !contradicted(found, meta) {
