@@ -146,3 +146,63 @@ fn an_unpublished_copy_that_names_just_the_files_is_taken_as_it_is() {
     assert!(report.clean && report.done[0].doubtful.is_empty(), "{:#?}", report.done);
     assert_eq!(manifest_of(&path), before);
 }
+
+/// What every other segment or block has was there in this one, too.
+#[test]
+fn an_index_or_a_block_of_an_added_column_that_is_gone_as_well_is_made_anew() {
+    for (name, gone, field) in [
+        ("0.8.0_small_segments", "0/scalar.index.1.rocksdb", ""),
+        ("0.8.0_column_added", "1/scalar.index.1.rocksdb", ""),
+        ("0.8.0_columns_added_quantised", "0/scalar.10.ipc", "twice"),
+        ("0.8.0_columns_added_quantised", "0/scalar.11.ipc", "nothing"),
+    ] {
+        let fixture = Fixture::good(name);
+        let path = fixture.path();
+        let sound = documents(&path);
+        fs::remove_file(manifest_path(&path)).unwrap();
+        let gone = path.join(gone);
+        if gone.is_dir() {
+            fs::remove_dir_all(&gone).unwrap()
+        } else {
+            fs::remove_file(&gone).unwrap()
+        }
+        let (report, after) = mend_and_undo(name, &path);
+        assert_eq!(after.keys().collect::<Vec<_>>(), sound.keys().collect::<Vec<_>>(), "{name}");
+        let mut changed = 0u64;
+        for (key, values) in &after {
+            let differs = |name: &&String| values.get(*name) != sound[key].get(*name);
+            let fields: Vec<&String> = sound[key].keys().filter(differs).collect();
+            assert!(fields.iter().all(|name| *name == field), "{name}: {key} {fields:?}");
+            changed += fields.len() as u64;
+        }
+        let told = report.done.iter().flat_map(|done| &done.doubtful).any(|line| line.contains("is null now"));
+        assert!(told || changed == 0, "{name}: {:#?}", report.done);
+    }
+}
+
+/// What no file tells of a field is assumed, and among what the report says so of.
+#[test]
+fn what_shows_in_no_file_is_said() {
+    for (name, gone, says) in [
+        (
+            "0.8.0_column_renamed",
+            Some("1/scalar.0.ipc"),
+            "fields number, million: nullable, as the file of a column that was added",
+        ),
+        ("0.8.0_small_flushed", None, "field dense: not nullable"),
+        ("0.8.0_small_flushed", None, "fields and indexes are those of the files"),
+        (
+            "0.8.0_scalars_flushed",
+            Some("0/scalar.0.ipc"),
+            "no forward block can be read that would tell the scalar fields",
+        ),
+        ("0.8.0_invert_flushed", None, "an index without range optimization"),
+    ] {
+        let fixture = Fixture::good(name);
+        let path = fixture.path();
+        fs::remove_file(manifest_path(&path)).unwrap();
+        gone.into_iter().for_each(|gone| fs::remove_file(path.join(gone)).unwrap());
+        let (report, _) = mend_and_undo(name, &path);
+        assert!(report.done[0].doubtful.iter().any(|line| line.contains(says)), "{name}: {:#?}", report.done[0]);
+    }
+}

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::engine::Schema;
 use crate::format::{
-    forward::{ColumnType, ScalarType as Stored},
+    forward::{Column, ColumnType, ScalarType as Stored},
     manifest::proto::{
         CollectionSchema, FieldSchema, FtsIndexParams, IndexParams, InvertIndexParams, index_params::Params,
     },
@@ -14,7 +14,7 @@ use crate::format::{
 use crate::inspect::{
     View,
     evidence::{
-        Found, Inverted, Vectors, has_null_rows, records, texts,
+        Forward, Found, Inverted, Vectors, has_null_rows, records, texts,
         vector::{self, Told},
     },
 };
@@ -61,6 +61,8 @@ pub struct Evidence {
     settings: BTreeMap<String, (FtsIndexParams, usize)>,
     /// Columns that only records of a log tell of.
     recorded: BTreeSet<String>,
+    /// Columns of which only a file of an added or altered column tells, which calls every column nullable.
+    altered: BTreeSet<String>,
 }
 
 impl Evidence {
@@ -105,18 +107,22 @@ impl Evidence {
             rows: false,
             settings: BTreeMap::new(),
             recorded: BTreeSet::new(),
+            altered: BTreeSet::new(),
         };
         let mut with_rows: Vec<&Found> = segments.iter().filter(|found| !found.forwards.is_empty()).collect();
         // The newest rows tell the columns of today.
         with_rows.sort_by_key(|found| std::cmp::Reverse(found.ids().max()));
         evidence.rows = !with_rows.is_empty();
         let mut seen = BTreeSet::new();
-        for column in with_rows.iter().flat_map(|found| newest_first(found)) {
+        for (column, altered) in with_rows.iter().flat_map(|found| newest_first(found)) {
             if !seen.insert(column.name.clone()) {
                 continue;
             }
+            if altered && column.nullable {
+                evidence.altered.insert(column.name.clone());
+            }
             let everywhere = with_rows.iter().all(|found| {
-                let opened = found.forwards.iter().any(|file| !file.columns.is_empty());
+                let opened = found.forwards.iter().any(Forward::is_row_block);
                 !opened || found.forwards.iter().any(|file| file.has(&column.name))
             });
             if everywhere {
@@ -290,19 +296,21 @@ impl Evidence {
     }
 }
 
-/// Columns of a segment's forward files, those of the newest files first, blocks of added and altered columns before row blocks.
-fn newest_first(found: &Found) -> impl Iterator<Item = &crate::format::forward::Column> {
+/// Columns of a segment's forward files, those of the newest files first; and whether a block of an added or altered column is the newest one.
+fn newest_first(found: &Found) -> impl Iterator<Item = (&Column, bool)> {
     let rows = found.forwards.iter().rev().filter(|file| file.is_row_block());
     let extras = found.forwards.iter().rev().filter(|file| !file.is_row_block());
     // In the order of the row block, with added columns behind.
-    let altered: Vec<_> = extras.flat_map(|file| file.fields()).collect();
-    let mut columns: Vec<_> = rows.flat_map(|file| file.fields()).collect();
-    for column in &mut columns {
-        if let Some(newer) = altered.iter().find(|other| other.name == column.name) {
-            *column = newer;
+    let altered: Vec<_> = extras.flat_map(|file| file.fields().map(|column| (file.block, column))).collect();
+    let columns: Vec<_> = rows.flat_map(|file| file.fields().map(|column| (file.block, column))).collect();
+    let newest = columns.into_iter().map({
+        let altered = altered.clone();
+        move |(block, column)| {
+            let newer = altered.iter().find(|(extra, other)| other.name == column.name && *extra > block);
+            newer.map_or((column, false), |(_, newer)| (*newer, true))
         }
-    }
-    columns.into_iter().chain(altered.into_iter().rev())
+    });
+    newest.chain(altered.into_iter().rev().map(|(_, column)| (column, true)))
 }
 
 /// Puts the schema together: types from the files, the rest from the hints, the first that knows a field.
@@ -316,10 +324,12 @@ pub fn merge(evidence: &Evidence, hints: &[Hint], fallback_name: &str) -> Merged
     for hint in hints {
         for written in &hint.schema.fields {
             let Some(name) = evidence.name_of(&written.name, &listed) else {
-                let unseen = !evidence.rows && hint.whole && done.insert(written.name.clone());
-                if unseen {
+                if !evidence.rows && (hint.whole || loads(written)) && done.insert(written.name.clone()) {
                     fields.push(written.clone());
-                } else if hint.whole && !done.contains(&written.name) {
+                    if !hint.whole {
+                        assumed.push(format!("field {}: as {} has it, and no file", written.name, hint.from));
+                    }
+                } else if !done.contains(&written.name) {
                     assumed.push(format!("field {} of {} is in no file: left out", written.name, hint.from));
                 }
                 continue;
@@ -373,6 +383,7 @@ pub fn merge(evidence: &Evidence, hints: &[Hint], fallback_name: &str) -> Merged
             assumed.push(format!("column {name} has an index, but no file tells its type: left out"));
         }
     }
+    assumed.extend(unknown_of(evidence, &fields, &listed));
     if hints.is_empty() && evidence.vectors.iter().filter(|told| told.built).count() > 0 && evidence.vectors.len() > 1 {
         assumed.push("the order of the vector fields".to_owned());
     }
@@ -415,6 +426,43 @@ pub fn correct(evidence: &Evidence, segments: &[Found], schema: &CollectionSchem
         }
     }
     (new, notes)
+}
+
+/// What no file tells of the fields, where no copy of a manifest lists them.
+fn unknown_of(evidence: &Evidence, fields: &[FieldSchema], listed: &BTreeSet<&str>) -> Vec<String> {
+    let mut unknown = Vec::new();
+    let mut tell = |names: Vec<&str>, what: &str| {
+        if !names.is_empty() {
+            unknown.push(format!("{} {}: {what}", if names.len() == 1 { "field" } else { "fields" }, names.join(", ")));
+        }
+    };
+    let new = || fields.iter().filter(|field| !listed.contains(field.name.as_str()));
+    let named =
+        |is: &dyn Fn(&FieldSchema) -> bool| new().filter(|field| is(field)).map(|field| field.name.as_str()).collect();
+    tell(
+        named(&|field| evidence.altered.contains(&field.name)),
+        "nullable, as the file of a column that was added or altered says of every column",
+    );
+    tell(
+        named(&|field| evidence.vector(&field.name).is_some() && !field.nullable),
+        "not nullable: no row lacks its vector, and no file tells more",
+    );
+    let has_no_ranges = |field: &FieldSchema| {
+        let inverted = field.index_params.as_ref().and_then(|index| index.params.as_ref());
+        let column = evidence.scalar(&field.name).map(|(_, column, _)| column);
+        matches!(inverted, Some(Params::Invert(params)) if !params.enable_range_optimization)
+            && column.is_some_and(|column| column.array || column.scalar == Stored::Bool)
+    };
+    tell(named(&has_no_ranges), "an index without range optimization, which shows in no index of arrays or of BOOL");
+    if listed.is_empty() {
+        let rows =
+            if evidence.rows { "" } else { ", and no forward block can be read that would tell the scalar fields" };
+        unknown.push(format!(
+            "fields and indexes are those of the files: one that was dropped or renamed since the newest rows were written is still among them, one whose files are \
+             all gone is not{rows}"
+        ));
+    }
+    unknown
 }
 
 fn field_of(

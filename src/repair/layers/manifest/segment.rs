@@ -21,7 +21,7 @@ use crate::{
 
 use super::{
     cover,
-    rows::{self, Around, Row},
+    rows::{self, Around, Row, Rows},
 };
 
 /// A segment's entry.
@@ -55,16 +55,23 @@ pub fn build(found: &Found, schema: &CollectionSchema, before: Option<&SegmentMe
     let mut rows = rows::settle(found, &|block| named(BlockType::Scalar, block), around);
     let scalars: Vec<&FieldSchema> = schema.fields.iter().filter(|field| !is_vector(field)).collect();
     let mut blocks = Vec::new();
-    index_blocks(found, &scalars, before, &mut blocks);
+    index_blocks(found, &scalars, before, &mut rows, around.is_some(), &mut blocks);
     let mut row_blocks: Vec<BlockMeta> = rows.list.iter().map(|row| row_block(row, &scalars)).collect();
     let mut extras = Vec::new();
+    let mut without = Vec::new();
     for field in &scalars {
-        for (at, file) in extra_files(&forwards, &rows.list, &field.name) {
+        for (at, file) in extra_files(&forwards, &rows.list, &field.name, around.is_some(), &mut rows.notes) {
             let Some(row) = row_blocks.get_mut(at) else { continue };
             row.columns.retain(|column| *column != field.name);
-            extras.push(BlockMeta { block_id: file.block, columns: vec![field.name.clone()], ..row.clone() });
+            let extra = BlockMeta { columns: vec![field.name.clone()], ..row.clone() };
+            match file {
+                Some(file) => extras.push(BlockMeta { block_id: file.block, ..extra }),
+                None => without.push(extra),
+            }
         }
     }
+    // Files that are gone get a number, and are made anew as far as anything tells their values.
+    extras.extend(without.into_iter().map(|extra| BlockMeta { block_id: rows.free_block(None), ..extra }));
     blocks.extend(row_blocks.iter().cloned());
     let mut built = Vec::new();
     for field in schema.fields.iter().filter(|field| is_vector(field)) {
@@ -142,21 +149,71 @@ fn row_block(row: &Row<'_>, scalars: &[&FieldSchema]) -> BlockMeta {
     }
 }
 
-/// The blocks of an added or altered column, with the row block that each stands beside: the newest set that fits.
-fn extra_files<'a>(forwards: &[&'a Forward], rows: &[Row<'_>], name: &str) -> Vec<(usize, &'a Forward)> {
-    let mut files = forwards.iter().copied().filter(|file| !file.is_row_block() && file.has(name)).rev();
-    let mut set = Vec::new();
-    for (at, row) in rows.iter().enumerate().rev() {
-        match files.find(|file| file.rows == Some(row.rows())) {
-            Some(file) => set.push((at, file)),
-            None => return Vec::new(),
-        }
+/// The blocks of an added or altered column, with the row block that each stands beside: the newest set that fits. With `gaps`, a row block that has no
+/// such column itself gets a place without a file where one is gone.
+fn extra_files<'a>(
+    forwards: &[&'a Forward],
+    rows: &[Row<'_>],
+    name: &str,
+    gaps: bool,
+    notes: &mut Vec<String>,
+) -> Vec<(usize, Option<&'a Forward>)> {
+    let files: Vec<&Forward> = forwards.iter().copied().filter(|file| !file.is_row_block() && file.has(name)).collect();
+    let mut newest = files.iter().rev();
+    let whole: Option<Vec<_>> = rows
+        .iter()
+        .enumerate()
+        .rev()
+        .map(|(at, row)| newest.find(|file| file.rows == Some(row.rows())).map(|file| (at, Some(*file))))
+        .collect();
+    if let Some(mut set) = whole {
+        set.reverse();
+        return set;
     }
-    set.reverse();
-    set
+    // Rows that were written since the column was added have it in their own block.
+    let lacks: Vec<(usize, &Row<'_>)> =
+        rows.iter().enumerate().filter(|(_, row)| row.file.is_some_and(|file| !file.has(name))).collect();
+    if files.is_empty() || lacks.is_empty() || !gaps {
+        return Vec::new();
+    }
+    let fits = |file: &&&Forward, row: &Row<'_>| file.rows == Some(row.rows());
+    let mut forth = files.iter();
+    let first: Vec<_> = lacks.iter().map(|(at, row)| (*at, matched(&mut forth, |file| fits(file, row)))).collect();
+    let mut back = files.iter().rev();
+    let mut last: Vec<_> =
+        lacks.iter().rev().map(|(at, row)| (*at, matched(&mut back, |file| fits(file, row)))).collect();
+    last.reverse();
+    let block = |set: &[(usize, Option<&Forward>)]| -> Vec<Option<u32>> {
+        set.iter().map(|(_, file)| file.map(|file| file.block)).collect()
+    };
+    if block(&first) != block(&last) {
+        notes.push(format!(
+            "which rows the files of column {name} belong to: one of them is gone, and others have as many rows"
+        ));
+    }
+    last
 }
 
-fn index_blocks(found: &Found, scalars: &[&FieldSchema], before: Option<&SegmentMeta>, blocks: &mut Vec<BlockMeta>) {
+/// The next file that fits; none is passed over if there is none.
+fn matched<'f, 'a: 'f>(
+    files: &mut (impl Iterator<Item = &'f &'a Forward> + Clone),
+    fits: impl Fn(&&&Forward) -> bool,
+) -> Option<&'a Forward> {
+    let mut ahead = files.clone();
+    let found = ahead.find(|file| fits(file)).copied()?;
+    *files = ahead;
+    Some(found)
+}
+
+/// The entries of the indexes. Without a manifest one that is not there is named all the same, and built from the rows.
+fn index_blocks(
+    found: &Found,
+    scalars: &[&FieldSchema],
+    before: Option<&SegmentMeta>,
+    rows: &mut Rows<'_>,
+    make: bool,
+    blocks: &mut Vec<BlockMeta>,
+) {
     let params = |field: &FieldSchema| field.index_params.as_ref().and_then(|index| index.params.clone());
     let is_inverted = |field: &&&FieldSchema| matches!(params(field), Some(Params::Invert(_)));
     let inverted: Vec<String> = scalars.iter().filter(is_inverted).map(|field| field.name.clone()).collect();
@@ -165,7 +222,8 @@ fn index_blocks(found: &Found, scalars: &[&FieldSchema], before: Option<&Segment
         let listed =
             before.iter().flat_map(|meta| &meta.persisted_blocks).find(|block| block.block_type == kind as i32);
         let listed = listed.map(|block| block.block_id).filter(|block| on_disk.contains(block));
-        let Some(block_id) = listed.or(on_disk.last().copied()) else { return };
+        let there = listed.or(on_disk.last().copied());
+        let Some(block_id) = there.or_else(|| make.then(|| rows.free_block(None))) else { return };
         blocks.push(BlockMeta { block_id, block_type: kind as i32, columns, ..BlockMeta::default() });
     };
     if !inverted.is_empty() {
