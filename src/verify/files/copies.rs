@@ -14,11 +14,9 @@ use crate::{
         },
         proxima::{VectorFile, header},
     },
-    inspect::{FileSource, View, segments_of},
+    inspect::{FileSource, View, evidence::column::differences, segments_of},
     report::{Finding, Loss},
 };
-
-use super::super::vectors::schema_differences;
 
 /// A vector file that the manifest names.
 struct Listed {
@@ -95,7 +93,7 @@ fn of_one_header(view: &View, manifest: &Manifest, files: Vec<Listed>) -> Vec<Fi
 fn fits(manifest: &Manifest, listed: &Listed, file: &File, mixed: bool) -> bool {
     let fields = || manifest.schema.iter().flat_map(|schema| &schema.fields);
     let of_column = |field: &&FieldSchema| field.name == listed.column;
-    let declared = fields().find(of_column).is_none_or(|field| schema_differences(file, field).is_empty());
+    let declared = fields().find(of_column).is_none_or(|field| differences(file, field).is_empty());
     let exact = file.encoding.as_ref().is_ok_and(|encoding| encoding.is_exact());
     declared && file.states_rows(listed.rows) && (!mixed || exact != listed.quantised)
 }
