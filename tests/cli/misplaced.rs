@@ -110,3 +110,31 @@ fn a_schema_that_all_files_contradict_is_told_and_the_vectors_are_given() {
         on("digest", &fixture.path()).exits(3);
     }
 }
+
+/// The documents of the other block were printed twice, half of them with vectors of the lost ones.
+#[test]
+fn rows_of_a_block_that_a_copy_was_written_over_are_gone_and_not_those_of_the_copy() {
+    let fixture = Fixture::good("0.8.0_small_segments");
+    let before = lines(&on("export", &fixture.path()).stdout);
+    fs::copy(fixture.join("1/scalar.0.ipc"), fixture.join("0/scalar.0.ipc")).unwrap();
+    let exported = json_on("export", &fixture.path(), &[]).exits(4);
+    assert!(exported.stderr.contains("forward.overwritten-block"), "{}", exported.stderr);
+    let after = lines(&exported.stdout);
+    assert_eq!((exported.stdout.lines().count(), after.len()), (78, 78), "no document twice");
+    assert!(after.iter().all(|(id, document)| before.get(id) == Some(document)));
+}
+
+/// Nothing in them tells which of the two has the right vectors.
+#[test]
+fn two_files_that_are_one_are_told_by_whatever_reads_documents() {
+    let fixture = Fixture::good("0.8.0_small_segments");
+    fs::copy(fixture.join("1/dense.index.2.proxima"), fixture.join("0/dense.index.2.proxima")).unwrap();
+    for command in ["export", "digest"] {
+        let run = on(command, &fixture.path()).exits(4);
+        assert!(
+            run.stderr.contains("vectors.copy") || run.stdout.contains("vectors.copy"),
+            "{command}: {}",
+            run.stderr
+        );
+    }
+}

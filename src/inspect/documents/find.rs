@@ -143,7 +143,7 @@ impl Documents<'_> {
             let deleted = &self.deleted;
             let reader = SegmentReader::open(self.view, segment, &self.fields, &self.snapshot, &self.findings);
             let is_wanted = |id: u64| wanted.contains(&id).then(|| deleted.contains(id));
-            let flow = reader.only(rows).each(&is_wanted, &mut |document| {
+            let flow = reader.only(rows).without(&self.overwritten).each(&is_wanted, &mut |document| {
                 into.insert(document.doc_id, document);
                 ControlFlow::Continue(())
             });

@@ -19,7 +19,17 @@ use crate::{
     report::{Finding, show_path},
 };
 
-use super::{Findings, InspectError, View, deleted::Deleted, idmap::IdMap, view::segments_of, wal::Overlay};
+use super::{
+    Findings, InspectError, View,
+    deleted::Deleted,
+    evidence::{
+        copies,
+        twins::{self, Overwritten},
+    },
+    idmap::IdMap,
+    view::segments_of,
+    wal::Overlay,
+};
 
 pub use columns::{Place, places};
 pub use find::Found;
@@ -116,6 +126,8 @@ pub struct Documents<'a> {
     overlay: Overlay,
     findings: Findings,
     selection: Selection,
+    /// Blocks that hold the rows of others.
+    overwritten: Vec<Overwritten>,
     unreadable_rows: u64,
 }
 
@@ -139,7 +151,21 @@ impl<'a> Documents<'a> {
         let (mut fields, odd) = Fields::of(manifest);
         findings.extend(odd);
         fields.follow_files(view, manifest, &findings);
-        Ok(Self { view, manifest, fields, snapshot, deleted, id_map, overlay, findings, selection, unreadable_rows: 0 })
+        findings.extend(copies::findings(view, manifest));
+        let overwritten = twins::overwritten(view, manifest);
+        Ok(Self {
+            view,
+            manifest,
+            fields,
+            snapshot,
+            deleted,
+            id_map,
+            overlay,
+            findings,
+            selection,
+            overwritten,
+            unreadable_rows: 0,
+        })
     }
 
     /// The documents of one published version, whose delete snapshot is `deleted`: no id map and no WAL is read.
@@ -158,6 +184,7 @@ impl<'a> Documents<'a> {
             overlay: Overlay::default(),
             findings,
             selection: Selection::default(),
+            overwritten: Vec::new(),
             unreadable_rows: 0,
         })
     }
@@ -200,7 +227,8 @@ impl<'a> Documents<'a> {
                 self.findings.add(missing);
                 continue;
             }
-            let mut reader = SegmentReader::open(self.view, segment, &self.fields, &self.snapshot, &self.findings);
+            let reader = SegmentReader::open(self.view, segment, &self.fields, &self.snapshot, &self.findings);
+            let mut reader = reader.without(&self.overwritten);
             let (deleted, selection) = (&self.deleted, self.selection);
             let wanted = |doc_id: u64| {
                 let deleted = deleted.contains(doc_id);

@@ -13,7 +13,7 @@ use crate::{
 };
 
 use super::{
-    super::{Findings, SegmentRef, View, findings::losing},
+    super::{Findings, SegmentRef, View, evidence::twins::Overwritten, findings::losing},
     Cell, Document, Fields, Origin,
     columns::{self, Place},
     forward::{self, BlockReader},
@@ -32,6 +32,7 @@ pub struct SegmentReader<'a> {
     vectors: Vec<VectorColumn<'a>>,
     only: Option<BTreeSet<u64>>,
     keyless: bool,
+    overwritten: &'a [Overwritten],
     unreadable_rows: u64,
 }
 
@@ -63,6 +64,7 @@ impl<'a> SegmentReader<'a> {
             vectors,
             only: None,
             keyless: false,
+            overwritten: &[],
             unreadable_rows: 0,
         }
     }
@@ -75,6 +77,11 @@ impl<'a> SegmentReader<'a> {
     /// The same reader, for rows whose primary key cannot be read too: it is empty then.
     pub fn keyless(self) -> Self {
         Self { keyless: true, ..self }
+    }
+
+    /// The same reader, passing over blocks whose rows are those of another one.
+    pub fn without(self, overwritten: &'a [Overwritten]) -> Self {
+        Self { overwritten, ..self }
     }
 
     /// Whether none of `count` rows from `first` on is asked for.
@@ -119,6 +126,10 @@ impl<'a> SegmentReader<'a> {
     ) -> ControlFlow<()> {
         let documents = u64::from(block.doc_count);
         let Some(path) = self.segment.block_path(block) else { return ControlFlow::Continue(()) };
+        if let Some(overwritten) = self.overwritten.iter().find(|block| block.path == path) {
+            self.findings.add(overwritten.finding());
+            return ControlFlow::Continue(());
+        }
         let Some(mut rows) = BlockReader::open(self.view, &path, documents, &self.findings) else {
             return ControlFlow::Continue(());
         };

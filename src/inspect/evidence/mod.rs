@@ -4,6 +4,7 @@
 //! |---|---|
 //! | [`behind`] | row blocks that a manifest of an earlier state does not name |
 //! | [`column`] | whether a vector file can be of a column |
+//! | [`copies`] | vector files that were put over others |
 //! | [`found`] | the files of a directory and what their headers tell: columns, rows, document ids, column families, kinds of vector files |
 //! | [`vector`] | a vector field, from what its files tell |
 //! | [`texts`] | how the texts of a column were cut, by trying settings on its index |
@@ -12,6 +13,7 @@
 
 pub mod behind;
 pub mod column;
+pub mod copies;
 mod found;
 pub mod records;
 pub mod texts;

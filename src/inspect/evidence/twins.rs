@@ -9,6 +9,7 @@ use crate::{
         value::Value,
     },
     inspect::{Findings, View, documents::BlockReader, first_id, segments_of},
+    report::{Finding, Loss, show_path},
 };
 
 /// A row block whose rows are gone.
@@ -24,6 +25,19 @@ pub struct Overwritten {
     pub of: PathBuf,
     /// Its own rows, by the manifest.
     pub rows: u32,
+}
+
+impl Overwritten {
+    /// What is said of it.
+    pub fn finding(&self) -> Finding {
+        let rows = u64::from(self.rows);
+        let detail = format!(
+            "it holds the rows of {}, document by document: a copy of that file stands in its place, and its own {rows} row(s) are gone",
+            show_path(&self.of)
+        );
+        let finding = Finding::error("forward.overwritten-block", detail).at(&self.path).segment(self.segment);
+        finding.loses(Loss::Certain, Some(rows))
+    }
 }
 
 /// A row block of a manifest, as far as it is looked at.

@@ -1,6 +1,5 @@
 //! Level 1: the file set, and every checksum that exists, file by file.
 
-mod copies;
 pub(super) mod database;
 pub(super) mod forward;
 pub(super) mod log;

@@ -5,6 +5,7 @@ use std::path::Path;
 use crate::{
     inspect::{
         Tree, View,
+        evidence::copies,
         names::{self, NameKind},
     },
     report::{
@@ -31,7 +32,9 @@ pub(in crate::verify) fn findings(view: &View, tree: &Tree, list: &[FileEntry]) 
         }
     }
     findings.extend(list.iter().filter(|file| file.role == Role::Stranger).filter_map(almost));
-    findings.extend(super::copies::findings(view));
+    if let Some(manifest) = view.used().and_then(|file| file.manifest.as_ref()) {
+        findings.extend(copies::findings(view, manifest));
+    }
     findings
 }
 

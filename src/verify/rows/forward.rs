@@ -88,8 +88,8 @@ pub fn check(ctx: &Context<'_>, layout: &Layout<'_>, shared: &Shared) -> Found {
         ControlFlow::Continue(())
     });
     for file in layout.files.iter().filter(|_| layout.exists) {
-        match &file.rows_of {
-            Some(of) => overwritten(ctx, layout, file, of),
+        match &file.overwritten {
+            Some(overwritten) => ctx.findings.add(overwritten.finding()),
             None => row_count(ctx, layout, file),
         }
     }
@@ -145,17 +145,6 @@ fn values(ctx: &Context<'_>, layout: &Layout<'_>, shared: &Shared, at: usize, pi
             texts.add(row, value);
         }
     });
-}
-
-/// That a copy of another block stands in the place of one.
-fn overwritten(ctx: &Context<'_>, layout: &Layout<'_>, file: &ForwardFile, of: &std::path::Path) {
-    let rows = file.rows.end - file.rows.start;
-    let detail = format!(
-        "it holds the rows of {}, document by document: a copy of that file stands in its place, and its own {rows} row(s) are gone",
-        crate::report::show_path(of)
-    );
-    let finding = Finding::error("forward.overwritten-block", detail).at(&file.path).segment(layout.segment.id());
-    ctx.findings.add(finding.loses(Loss::Certain, Some(rows)));
 }
 
 /// That a file has as many rows as the manifest says.

@@ -48,8 +48,8 @@ pub struct ForwardFile {
     pub rows: Range<u64>,
     /// Its columns that are in force, by name.
     pub columns: Vec<(String, Slot)>,
-    /// The file whose rows it holds in place of its own: nothing of it counts.
-    pub rows_of: Option<PathBuf>,
+    /// Whether it holds the rows of another one in place of its own: nothing of it counts.
+    pub overwritten: Option<Overwritten>,
 }
 
 /// The forward files of a segment, row blocks first.
@@ -110,8 +110,8 @@ impl<'a> Layout<'a> {
                     Place::Nowhere => {}
                 }
             }
-            let rows_of = overwritten.iter().find(|block| block.path == path).map(|block| block.of.clone());
-            files.push(ForwardFile { path, rows, columns, rows_of });
+            let overwritten = overwritten.iter().find(|block| block.path == path).cloned();
+            files.push(ForwardFile { path, rows, columns, overwritten });
         }
         files.append(&mut extras);
         let exists = missing_directory(ctx.view, segment).is_none();
@@ -156,7 +156,7 @@ impl<'a> Layout<'a> {
         let count = file.rows.end.saturating_sub(file.rows.start);
         let mut unreadable = |range: Range<u64>, slot| each(Piece { file, slot, rows: range, values: None });
         // A directory that is missing has been told as a whole, a file that holds other rows, too.
-        let is_own = self.exists && file.rows_of.is_none();
+        let is_own = self.exists && file.overwritten.is_none();
         let opened = is_own.then(|| BlockReader::open(ctx.view, &file.path, count, &ctx.findings)).flatten();
         let Some(reader) = opened else {
             return columns.iter().try_for_each(|(_, slot)| unreadable(file.rows.clone(), *slot));
@@ -246,7 +246,7 @@ fn extra_file(
     rows: Range<u64>,
     column: (String, Slot),
 ) -> Option<ForwardFile> {
-    Some(ForwardFile { path: segment.block_path(block)?, rows, columns: vec![column], rows_of: None })
+    Some(ForwardFile { path: segment.block_path(block)?, rows, columns: vec![column], overwritten: None })
 }
 
 /// The type of a scalar column; `None` for vectors and for what this build does not know.

@@ -14,9 +14,11 @@ use crate::{
         },
         proxima::{VectorFile, header},
     },
-    inspect::{FileSource, View, evidence::column::differences, segments_of},
+    inspect::{FileSource, View, segments_of},
     report::{Finding, Loss},
 };
+
+use super::column::differences;
 
 /// A vector file that the manifest names.
 struct Listed {
@@ -30,8 +32,7 @@ struct Listed {
 type File = VectorFile<Arc<FileSource>>;
 
 /// Files of vectors that are copies of each other.
-pub(super) fn findings(view: &View) -> Vec<Finding> {
-    let Some(manifest) = view.used().and_then(|file| file.manifest.as_ref()) else { return Vec::new() };
+pub fn findings(view: &View, manifest: &Manifest) -> Vec<Finding> {
     let mut by_header: BTreeMap<_, Vec<Listed>> = BTreeMap::new();
     for segment in segments_of(manifest) {
         for block in &segment.meta.persisted_blocks {
