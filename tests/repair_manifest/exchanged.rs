@@ -56,3 +56,24 @@ fn full_vectors_and_codes_of_a_column_are_exchanged() {
         );
     }
 }
+
+/// A file of another kind, or of another metric, was put over the only one of a column. The manifest said otherwise, and was made to say the same.
+#[test]
+fn one_file_of_another_column_does_not_change_the_schema() {
+    for (name, from, to) in [
+        ("0.8.0_compacted", "2/sparse.index.4", "2/dense.index.2"),
+        ("0.8.0_compacted", "2/dense.index.2", "2/sparse.index.4"),
+        ("0.8.0_compacted", "2/dense.qindex.3", "2/sparse.index.4"),
+        ("0.8.0_flat_qint8_flushed", "0/l2.index.1", "0/ip.index.3"),
+        ("0.8.0_flat_qint8_flushed", "0/cosine.index.5", "0/ip.index.3"),
+        ("0.8.0_flat_fp32_flushed", "0/cosine.index.3", "0/ip.index.2"),
+    ] {
+        let fixture = Fixture::good(name);
+        let schema = manifest_of(&fixture.path()).schema;
+        let [from, to] = [from, to].map(|name| fixture.join(&format!("{name}.proxima")));
+        fs::copy(&from, &to).unwrap();
+        let report = mend(&fixture.path());
+        assert_eq!(manifest_of(&fixture.path()).schema, schema, "{name} {to:?}: {:#?}", report.done);
+        assert!(report.clean, "{name} {to:?}: {:#?}", report.after);
+    }
+}

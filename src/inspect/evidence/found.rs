@@ -13,7 +13,7 @@ use crate::{
         fts,
         inverted::{Family, Special, SpecialKey},
         manifest::proto::{BlockMeta, BlockType},
-        proxima::{Codec, IndexKind, IndexMeta, Layout, VectorFile},
+        proxima::{self, Codec, IndexKind, IndexMeta, Layout, VectorFile},
         rocks::Db,
     },
     inspect::{
@@ -117,6 +117,8 @@ pub struct VectorFacts {
     pub lists: Option<u32>,
     /// Bits of a RaBitQ code.
     pub bits: Option<u32>,
+    /// Its header, which no other file has that was made by itself; `None` if it is damaged.
+    pub header: Option<Vec<u8>>,
 }
 
 /// What a scalar index says of a column.
@@ -265,6 +267,7 @@ pub fn vector_file(view: &View, path: &Path) -> Option<Vectors> {
             meta: described,
             lists,
             bits,
+            header: proxima::header(file.source()),
         }
     });
     Some(Vectors { block, column, quantised, facts })

@@ -180,6 +180,7 @@ mod tests {
             rotated: false,
             lists: None,
             bits: None,
+            header: None,
         };
         Vectors { block, column: "dense".to_owned(), quantised: false, facts: Some(facts) }
     }

@@ -203,8 +203,15 @@ impl Evidence {
         self.merge_vector(told, Some(field)) == *field || (of_kind() && loads(field))
     }
 
-    /// Whether the files are wrong and not the field that they contradict: at least as many bear it out, or they stand in each other's place.
-    fn blames_files(&self, segments: &[Found], fields: &[FieldSchema], field: &FieldSchema) -> bool {
+    /// Whether the files are wrong and not the field that they contradict: at least as many bear it out, they stand in each other's place, or are copies of
+    /// another column's. What a single file says, a damaged field has to be one bit away from.
+    fn blames_files(
+        &self,
+        segments: &[Found],
+        fields: &[FieldSchema],
+        field: &FieldSchema,
+        corrected: &FieldSchema,
+    ) -> bool {
         let fits = |file: &Vectors, of: &FieldSchema| {
             vector::tell(&of.name, &[file]).is_some_and(|told| self.allows(&told, of))
         };
@@ -227,9 +234,16 @@ impl Evidence {
                 if swapped || is_exchanged(found, own) {
                     return true;
                 }
+                let mut others = segments.iter().flat_map(|found| &found.vectors).filter(|other| is_copy(own, other));
+                if others.any(|other| fields.iter().any(|field| field.name == other.column && fits(other, field))) {
+                    return true;
+                }
+                let codes = found.vectors.iter().filter(|file| file.column == field.name && file.quantised);
+                for_it += codes.filter(|file| file.facts.is_some() && fits(file, field)).count();
             }
         }
-        for_it > 0 && for_it >= against
+        let alone = against == 1 && loads(field) && !is_near(field, corrected);
+        alone || (for_it > 0 && for_it >= against)
     }
 
     fn scalar_index(&self, name: &str, hint: Option<&FieldSchema>, assumed: &mut Vec<String>) -> Option<IndexParams> {
@@ -419,7 +433,7 @@ pub fn correct(evidence: &Evidence, segments: &[Found], schema: &CollectionSchem
             field.name = name;
         }
         if let Some(corrected) = evidence.corrected(field)
-            && !evidence.blames_files(segments, &schema.fields, field)
+            && !evidence.blames_files(segments, &schema.fields, field, &corrected)
         {
             notes.push(format!("type, dimension or index of field {} as its files have it", field.name));
             *field = corrected;
@@ -513,6 +527,30 @@ fn is_exchanged(found: &Found, full: &Vectors) -> bool {
     let said = |file: &Vectors| file.facts.as_ref().map(|facts| (facts.codec, facts.kind));
     let codes = found.vectors.iter().filter(|file| file.column == full.column && file.quantised);
     said(full).is_some_and(|full| codes.filter_map(said).any(|codes| vector::exchanged(full, codes)))
+}
+
+/// Whether two files of different columns are one, made once.
+fn is_copy(one: &Vectors, other: &Vectors) -> bool {
+    let header = |file: &Vectors| file.facts.as_ref().and_then(|facts| facts.header.clone());
+    one.column != other.column && header(one).is_some_and(|own| header(other) == Some(own))
+}
+
+/// Whether a vector field could be another with one bit flipped: in its type, its dimension, its metric or its quantiser.
+fn is_near(one: &FieldSchema, other: &FieldSchema) -> bool {
+    let settings = |field: &FieldSchema| {
+        let single = CollectionSchema { fields: vec![field.clone()], ..CollectionSchema::default() };
+        let vector = SchemaFile::from_manifest(&single).ok().and_then(|mut file| file.vectors.pop())?;
+        let (metric, quantize) = vector::base(&vector.index);
+        Some((metric as u32, quantize as u32))
+    };
+    let (Some(own), Some(theirs)) = (settings(one), settings(other)) else { return false };
+    let bits = [
+        (one.data_type ^ other.data_type).count_ones(),
+        (one.dimension ^ other.dimension).count_ones(),
+        (own.0 ^ theirs.0).count_ones(),
+        (own.1 ^ theirs.1).count_ones(),
+    ];
+    bits.iter().sum::<u32>() <= 1
 }
 
 /// Whether a field makes sense by itself.

@@ -236,6 +236,19 @@ impl Copy {
         self.misplaced.is_some() && self.file.is_none()
     }
 
+    /// Takes the file for one that is not in its place if it cannot be of the column.
+    pub fn is_of_column(&mut self, fits: impl Fn(&VectorFile<Bytes>) -> bool) {
+        if self.file.as_ref().is_some_and(|file| !fits(file)) {
+            self.is_copy(true);
+        }
+    }
+
+    /// Whether vectors of all these rows can be made of it, and nothing speaks against it.
+    pub fn vouches_for(&self, rows: &Range<u64>) -> bool {
+        let covers = self.rows.start <= rows.start && rows.end <= self.rows.end;
+        covers && self.encoding.is_some() && self.misplaced.is_none()
+    }
+
     /// Takes note that the file stands in two places. In this one it cannot be if its number of rows, or the column, is another.
     pub fn is_copy(&mut self, of_other_column: bool) {
         let nowhere = of_other_column || self.misplaced.is_some();

@@ -7,6 +7,7 @@ use super::{Bench, Job, blocks, done, kind_of, segment_of};
 use crate::{
     engine::EngineError,
     format::{
+        Source,
         manifest::proto::{BlockMeta, BlockType, FieldSchema, index_params::Params},
         proxima::{IndexKind, VectorFile},
     },
@@ -205,7 +206,7 @@ fn open(view: &View, path: &Path) -> Option<File> {
 }
 
 /// Whether a file can be one of a column: flat, or the index that the column has.
-fn fits(file: &File, field: &FieldSchema) -> bool {
+pub(super) fn fits<S: Source>(file: &VectorFile<S>, field: &FieldSchema) -> bool {
     let built = match field.index_params.as_ref().and_then(|index| index.params.as_ref()) {
         Some(Params::Hnsw(_)) => matches!(file.kind, IndexKind::Hnsw | IndexKind::HnswSparse),
         Some(Params::HnswRabitq(_)) => file.kind == IndexKind::HnswRabitq,

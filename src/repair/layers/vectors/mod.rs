@@ -20,7 +20,10 @@ use crate::{
     engine::{EngineError, FileSink, Refusal},
     format::{
         manifest::proto::{BlockMeta, BlockType},
-        proxima::write::{ColumnPlan, FileOptions, FilePlan, FlatWriter},
+        proxima::{
+            VectorFile,
+            write::{ColumnPlan, FileOptions, FilePlan, FlatWriter},
+        },
         schema_file::{Quantize, VectorField, VectorIndex, VectorType},
         value::Value,
     },
@@ -83,12 +86,6 @@ pub fn rebuild(bench: &mut Bench, action: &Action) -> Result<DoneAction, EngineE
     }
     // Codes are made from the full vectors, whatever it is that is in their place; and what a copy was put over is gone.
     let copied = has("vectors.copy");
-    if differs && !job.quantised && !copied {
-        return Err(impossible(
-            &job,
-            "the file is intact and of another column: its vectors are not those of this one",
-        ));
-    }
     let view = bench.view();
     let kind = kind_of(job.quantised);
     let quantised = segment_of(bench, &job).is_some_and(|segment| has_copy(segment, &job.column));
@@ -116,11 +113,23 @@ pub fn rebuild(bench: &mut Bench, action: &Action) -> Result<DoneAction, EngineE
         let listed = blocks(segment, &job.column, kind);
         let place = listed.iter().find(|(block, _)| block.block_id == job.block.block_id).map(|(_, rows)| rows.clone());
         let place = place.unwrap_or_default();
-        if copied {
+        let declared =
+            bench.manifest.schema.iter().flat_map(|schema| &schema.fields).find(|field| field.name == job.column);
+        let fits = |file: &VectorFile<_>| declared.is_some_and(|field| exchange::fits(file, field));
+        quantised.iter_mut().for_each(|copy| copy.is_of_column(fits));
+        if has("other-file") {
+            full.iter_mut().for_each(|copy| copy.is_of_column(fits));
+        }
+        // What a copy was put over is gone; a file of another column may be put back, unless there are codes that make it good.
+        if differs && !job.quantised && !copied && !quantised.iter().any(|copy| copy.vouches_for(&place)) {
+            return Err(impossible(
+                &job,
+                "the file is intact and of another column: its vectors are not those of this one",
+            ));
+        }
+        if copied || differs {
             let own = if job.quantised { &mut quantised } else { &mut full };
             own.iter_mut().filter(|copy| copy.rows == place).for_each(|copy| copy.is_copy(differs));
-        } else if differs {
-            quantised.clear();
         }
         let mut sources = Copies::new(full, quantised, field.nullable);
         if has("other-file") {
