@@ -138,3 +138,17 @@ fn two_files_that_are_one_are_told_by_whatever_reads_documents() {
         );
     }
 }
+
+/// The column has no quantiser: there is nothing to compare the codes with.
+#[test]
+fn codes_of_another_column_are_no_vectors() {
+    let fixture = Fixture::good("0.8.0_nullable_flat_flushed");
+    fs::copy(fixture.join("0/quantised.qindex.4.proxima"), fixture.join("0/l2.index.1.proxima")).unwrap();
+    let envelope = json_on("verify", &fixture.path(), &["--level", "2"]).exits(4).envelope();
+    let findings = envelope["data"]["collections"][0]["findings"].as_array().unwrap();
+    let told = findings
+        .iter()
+        .any(|finding| finding["code"] == "index-meta.schema-differs" && finding["path"] == "0/l2.index.1.proxima");
+    assert!(told, "{findings:#?}");
+    on("export", &fixture.path()).exits(4);
+}

@@ -100,6 +100,7 @@ pub fn check_column(ctx: &Context<'_>, segment: SegmentRef<'_>, column: &str, ro
                 count(&subject, &file, block, rows);
                 // A quantised copy vouches for full vectors, or contradicts them at level 3.
                 if quantised_files == 0 {
+                    schema::no_codes(&subject, &file, rows.field);
                     overwritten(&subject, &file, block, rows);
                 }
             }
