@@ -102,6 +102,40 @@ fn vectors_up_to_overwritten_keys_are_doubtful() {
     }
 }
 
+/// A flat file of 100 vectors of 64 bytes: the zeros before the first block, those behind the last vector, and a trailer that has only its count.
+#[test]
+fn vectors_beside_overwritten_zeros_are_doubtful() {
+    let file = "0/l2.index.1.proxima";
+    let (first, block, element) = (1_077_248, 2336, 64);
+    let last = first + 3 * block + 4 * element;
+    for (what, at, length, fills, doubtful) in [
+        ("before the first block", first - 100, 100 + 2 * element, &FILLS[..1], 32),
+        ("behind the last vector", last - 2 * element, 4 * element, &FILLS[..1], 4),
+        ("from the first trailer on", first + block - 20, 20 + 2 * element, &FILLS[..], 32),
+    ] {
+        for fill in fills {
+            let fixture = Fixture::good("0.8.0_flat_fp32_flushed");
+            let before = documents(&fixture.path());
+            overwrite(&fixture.join(file), at, length, *fill);
+            let outcome = mend(&fixture, "2", &before);
+            assert!(outcome.changed.len() >= 2, "{what}, {fill:?}: {:?}", outcome.changed);
+            assert!(outcome.changed.is_subset(&outcome.named), "{what}, {fill:?}: {:?}", outcome.named);
+            assert_eq!(outcome.named.len(), doubtful, "{what}, {fill:?}");
+            assert_eq!((outcome.verify, outcome.repair), (4, 4), "{what}, {fill:?}");
+        }
+    }
+    // One bit there is confined, also the one that leaves no count.
+    for (at, bit) in [(first - 1, 1), (last, 1), (first + block - 4, 0x20)] {
+        let fixture = Fixture::good("0.8.0_flat_fp32_flushed");
+        let before = documents(&fixture.path());
+        let mut bytes = fs::read(fixture.join(file)).unwrap();
+        bytes[at] ^= bit;
+        fs::write(fixture.join(file), bytes).unwrap();
+        let outcome = mend(&fixture, "2", &before);
+        assert!(outcome.named.is_empty() && outcome.changed.is_empty(), "{at}: {:?}", outcome.named);
+    }
+}
+
 #[test]
 fn a_flipped_bit_of_a_key_and_damage_among_keys_cast_no_doubt_on_vectors() {
     let before = documents(&Fixture::good("0.7.0_small_segments").path());

@@ -5,18 +5,20 @@
 //!                       ^ every byte is known: row numbers, zeros, the block before, the number of rows
 //! graph   vector | key | degree | neighbours | the next node
 //!                  ^ known         ^ below the number of nodes
+//! both    zeros | the first vector … of flat files also: the last vector | zeros, up to the keys
 //! ```
 //!
 //! A vector says nothing of itself. What stands behind it can be told from the rest of the file, so damage there shows, and where it comes up to the
 //! vectors before or behind it may go on in them: how far, nothing tells. Damage that ends before is confined, and so is a single wrong byte, which a
 //! flipped bit makes.
 
+mod edges;
 mod sparse;
 
 use std::ops::Range;
 
 use super::{
-    Layout, VectorFile,
+    Container, Layout, VectorFile,
     flat::{BLOCK_ROWS, Flat},
     hnsw::{Graph, GraphKind, GraphReader},
 };
@@ -35,9 +37,9 @@ impl<S: Source> VectorFile<S> {
     /// Rows whose vectors lie beside bytes that were overwritten, in order. Of other kinds than flat files, and graphs of dense vectors, nothing is told.
     pub fn beside_damage(&self) -> Result<Vec<Range<u64>>> {
         match &self.layout {
-            Layout::Flat(flat) => flat.beside_damage(&self.source),
+            Layout::Flat(flat) => flat.beside_damage(&self.source, &self.container),
             Layout::Graph(graph) if matches!(graph.kind, GraphKind::Hnsw | GraphKind::Vamana) => {
-                graph.beside_damage(&self.source)
+                graph.beside_damage(&self.source, &self.container)
             }
             Layout::FlatSparse(flat) => sparse::beside_damage(self, flat),
             _ => Ok(Vec::new()),
@@ -54,8 +56,14 @@ fn push(found: &mut Vec<Range<u64>>, rows: Range<u64>) {
 }
 
 impl Graph {
-    fn beside_damage<S: Source + ?Sized>(&self, source: &S) -> Result<Vec<Range<u64>>> {
+    fn beside_damage<S: Source + ?Sized>(&self, source: &S, container: &Container) -> Result<Vec<Range<u64>>> {
         let mut found = Vec::new();
+        if self.rows > 0
+            && let Some(first) = self.node_chunks.first()
+            && edges::before(source, container, first.offset)?
+        {
+            push(&mut found, 0..1);
+        }
         let mut reader = GraphReader::default();
         let vector_size = usize::try_from(self.vector_size()).unwrap_or(usize::MAX);
         let room = usize::try_from(self.header.max_degree).unwrap_or(usize::MAX);
@@ -86,7 +94,7 @@ impl Graph {
 }
 
 impl Flat {
-    fn beside_damage<S: Source + ?Sized>(&self, source: &S) -> Result<Vec<Range<u64>>> {
+    fn beside_damage<S: Source + ?Sized>(&self, source: &S, container: &Container) -> Result<Vec<Range<u64>>> {
         let mut found: Vec<Range<u64>> = Vec::new();
         // More blocks than the file has bytes for were announced by a damaged table.
         let blocks = self.blocks().min(source.size() / self.block_size().max(1));
@@ -94,13 +102,21 @@ impl Flat {
         for block in 0..blocks {
             let start = self.block_offset(block)?;
             let touched = self.touched(source, block, start)?;
-            if touched.front || from_before == Some(start) {
-                let first = block.saturating_mul(BLOCK_ROWS);
-                let rows = first..first.saturating_add(BLOCK_ROWS).min(self.rows.max(first));
+            let first = block.saturating_mul(BLOCK_ROWS);
+            let rows = first..first.saturating_add(BLOCK_ROWS).min(self.rows.max(first));
+            let held = rows.end.saturating_sub(first).saturating_mul(self.element_size());
+            let unused = BLOCK_ROWS.saturating_mul(self.element_size()).saturating_sub(held);
+            let reached = touched.front
+                || from_before == Some(start)
+                || edges::before(source, container, start)?
+                || edges::behind(source, start.saturating_add(held), unused)?;
+            if reached {
                 push(&mut found, rows);
             }
             // The next block of the same segment follows at once.
-            from_before = touched.back.then(|| start.saturating_add(self.block_size()));
+            let next = start.saturating_add(self.block_size());
+            let back = touched.back || (touched.uncounted && edges::begins_with_zeros(source, next));
+            from_before = back.then_some(next);
         }
         Ok(found)
     }
@@ -119,7 +135,11 @@ impl Flat {
             absent.push(u64::from_le_bytes(*key) == NO_KEY && empty()?);
         }
         let expected = self.expected(block, &stored, &absent);
-        Ok(touched(&stored, &expected))
+        let mut touched = touched(&stored, &expected);
+        // The only byte of the first trailer that is not zero anyhow. One bit of it may have been flipped, or all be zeros from here on.
+        let ends = |bytes: &[u8]| bytes.get(bytes.len().saturating_sub(END)..).map(<[u8]>::to_vec).unwrap_or_default();
+        touched.uncounted = ends(&stored) == [0; END] && ends(&expected) != [0; END];
+        Ok(touched)
     }
 
     /// What should stand behind the elements of a block. What nothing tells is taken as it is.
@@ -180,6 +200,8 @@ impl Flat {
 struct Touched {
     front: bool,
     back: bool,
+    /// No rows are counted.
+    uncounted: bool,
 }
 
 fn touched(stored: &[u8], expected: &[u8]) -> Touched {
@@ -234,12 +256,13 @@ mod tests {
 
     #[test]
     fn damage_reaches_vectors_only_where_it_comes_up_to_them() {
+        let none = Touched::default();
         let noise = |at: usize| (at * 151 + 77) as u8 | 1;
         for fill in [&noise as &dyn Fn(usize) -> u8, &|_| 0, &|_| 0xff] {
-            assert_eq!(with(0..40, fill), Touched { front: true, back: false });
+            assert_eq!(with(0..40, fill), Touched { front: true, ..none });
             assert_eq!(with(80..200, fill), Touched::default(), "confined");
-            assert_eq!(with(240..288, fill), Touched { front: false, back: true });
-            assert_eq!(with(0..288, fill), Touched { front: true, back: true });
+            assert_eq!(with(240..288, fill), Touched { back: true, ..none });
+            assert_eq!(with(0..288, fill), Touched { front: true, back: true, ..none });
         }
         assert_eq!(touched(&sound(), &sound()), Touched::default());
     }
