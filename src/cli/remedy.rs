@@ -1,15 +1,19 @@
 //! What to type against a finding.
 
-use std::{collections::BTreeSet, path::Path};
+use std::{collections::BTreeSet, path::Path, sync::Arc};
 
 use crate::{
-    inspect::names,
-    repair::fix_of,
+    inspect::{View, names},
+    repair::{fix_of, mends_schema},
     report::{Finding, Loss, Severity, repair::Fix},
+    vfs::RealFs,
 };
 
 /// Gives each finding the command that mends it, if there is one.
 pub fn attach(collection: &Path, findings: &mut [Finding]) {
+    // Of a schema that is damaged the files may tell nothing.
+    let helpless_schema = findings.iter().any(|finding| finding.code == "manifest.schema")
+        && !View::open(Arc::new(RealFs), collection).is_ok_and(|view| mends_schema(&view));
     let gone: BTreeSet<u32> = findings
         .iter()
         .filter(|finding| finding.code == "segment.missing-directory" && finding.severity == Severity::Error)
@@ -17,7 +21,8 @@ pub fn attach(collection: &Path, findings: &mut [Finding]) {
         .collect();
     for finding in findings {
         // Which of two files is in the wrong place nothing in them tells; and to set a log aside that has the only copy is no remedy.
-        let helpless = finding.code == "vectors.other-file" && finding.loss != Loss::None;
+        let helpless = (finding.code == "vectors.other-file" && finding.loss != Loss::None)
+            || (finding.code == "manifest.schema" && helpless_schema);
         if helpless || finding.code == "wal.unpublished" {
             continue;
         }

@@ -18,5 +18,6 @@ mod undo;
 pub use diagnose::fix_of;
 pub use fingerprint::fingerprint;
 pub use journal::{JOURNAL, JournalFs};
+pub use layers::manifest::mends_schema;
 pub use run::{Hooks, Request, Step, repair, review, survey, take_back};
 pub use undo::runs;

@@ -3,7 +3,7 @@
 use zvecctl::{
     format::manifest::{
         Manifest,
-        proto::{BlockMeta, BlockType, SegmentMeta},
+        proto::{BlockMeta, BlockType, FtsIndexParams, SegmentMeta, index_params::Params},
     },
     report::repair::Fix,
 };
@@ -106,4 +106,60 @@ fn a_field_that_has_nulls_may_be_null() {
     assert!(after == docs);
     mend(&path);
     assert_eq!(manifest_of(&path).schema, before.schema);
+}
+
+/// Changes the settings of the full-text index of a field.
+fn texts(manifest: &mut Manifest, name: &str, change: impl FnOnce(&mut FtsIndexParams)) {
+    let fields = &mut manifest.schema.as_mut().unwrap().fields;
+    let field = fields.iter_mut().find(|field| field.name == name).unwrap();
+    match field.index_params.as_mut().and_then(|index| index.params.as_mut()) {
+        Some(Params::Fts(params)) => change(params),
+        other => panic!("{other:?}"),
+    }
+}
+
+/// By the one name that is near; else by the terms of the index, which is no certainty; else not at all.
+#[test]
+fn a_tokenizer_or_filter_that_nobody_knows_is_put_right() {
+    type Change = fn(&mut FtsIndexParams);
+    let cases: [(&str, Change, usize); 3] = [
+        ("standard", |params| params.tokenizer_name = "staodard".to_owned(), 0),
+        ("lower", |params| params.filters = vec!["lowerCase".to_owned()], 0),
+        ("whitespace", |params| params.tokenizer_name = "blank".to_owned(), 1),
+    ];
+    for (field, change, doubtful) in cases {
+        let fixture = Fixture::good("0.8.0_fts_sealed");
+        let path = fixture.path();
+        let (before, docs) = (manifest_of(&path), documents(&path));
+        tamper(&path, |manifest| texts(manifest, field, change));
+        let (report, after) = mend_and_undo(field, &path);
+        assert!(after == docs, "{field}");
+        assert_eq!(report.done.iter().map(|done| done.doubtful.len()).sum::<usize>(), doubtful, "{field}");
+        mend(&path);
+        assert_eq!(manifest_of(&path).schema, before.schema, "{field}");
+    }
+    let fixture = Fixture::good("0.8.0_fts_killed");
+    tamper(&fixture.path(), |manifest| {
+        texts(manifest, "lower", |params| params.filters = vec!["qqqqqqqqq".to_owned()])
+    });
+    let report = mend(&fixture.path());
+    assert!(!report.applied && !report.clean, "{:#?}", report.done);
+    let verified = crate::support::program::json_on("verify", &fixture.path(), &[]).envelope();
+    let findings = verified["data"]["collections"][0]["findings"].as_array().unwrap().clone();
+    let finding = findings.iter().find(|finding| finding["code"] == "manifest.schema").unwrap();
+    assert!(finding["repair"].is_null(), "{finding}");
+}
+
+/// Where no forward file has the field, the records of the log have its name.
+#[test]
+fn a_field_that_only_a_log_has_gets_its_name_back() {
+    let fixture = Fixture::good("0.8.0_fts_killed");
+    let path = fixture.path();
+    let docs = documents(&path);
+    tamper(&path, |manifest| {
+        let fields = &mut manifest.schema.as_mut().unwrap().fields;
+        fields.iter_mut().find(|field| field.name == "lower").unwrap().name = "lowdr".to_owned();
+    });
+    let (_, after) = mend_and_undo("lower", &path);
+    assert!(after == docs);
 }

@@ -85,3 +85,34 @@ fn a_lost_manifest_beside_input_and_output_of_a_compaction_shows_each_document_o
         assert!(after == docs, "{name}: {} documents of {}", after.len(), docs.len());
     }
 }
+
+/// A copy of the directory that has the log: its records are in the log of the other one as well, and nothing is lost with it.
+#[test]
+fn copies_of_a_segment_with_a_log_are_set_aside_and_nothing_is_lost() {
+    fn copy(from: &std::path::Path, to: &std::path::Path) {
+        fs::create_dir(to).unwrap();
+        for entry in fs::read_dir(from).unwrap().map(Result::unwrap) {
+            let target = to.join(entry.file_name());
+            if entry.path().is_dir() {
+                copy(&entry.path(), &target);
+            } else {
+                fs::copy(entry.path(), target).unwrap();
+            }
+        }
+    }
+    for with_manifest in [true, false] {
+        let fixture = Fixture::good("0.8.0_small_killed");
+        let path = fixture.path();
+        let docs = documents(&path);
+        copy(&path.join("0"), &path.join("77"));
+        copy(&path.join("0"), &path.join("78"));
+        if !with_manifest {
+            fs::remove_file(crate::manifest_path(&path)).unwrap();
+        }
+        let (report, after) = mend_and_undo("copies", &path);
+        assert!(after == docs, "{} of {}", after.len(), docs.len());
+        let lost = report.done.iter().map(|done| done.lost.len()).sum::<usize>();
+        let doubts: Vec<&String> = report.done.iter().flat_map(|done| &done.doubtful).collect();
+        assert_eq!((lost, doubts.is_empty()), (0, with_manifest), "{doubts:?}");
+    }
+}

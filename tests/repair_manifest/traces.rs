@@ -91,3 +91,26 @@ fn gaps_between_ids_are_no_rows() {
         assert_eq!(rows(&manifest_of(&path)), before, "{name}");
     }
 }
+
+/// The log is gone, and with a manifest or without: the vectors of its block tell that there was one.
+#[test]
+fn a_log_that_is_gone_is_told_by_the_vectors_of_its_block() {
+    for (with_forward, with_manifest) in [(true, false), (false, false), (false, true)] {
+        let fixture = Fixture::good("0.8.0_small_killed");
+        let path = fixture.path();
+        fs::remove_file(path.join("0/5.wal")).unwrap();
+        if !with_forward {
+            fs::remove_file(path.join("0/scalar.5.ipc")).unwrap();
+        }
+        if !with_manifest {
+            fs::remove_file(manifest_path(&path)).unwrap();
+        }
+        let (report, _) = mend_and_undo("no log", &path);
+        let missing = report.findings.iter().any(|finding| finding.code == "wal.missing");
+        assert_eq!(missing, with_manifest, "{:#?}", report.findings);
+        let told = report.done.iter().flat_map(|done| &done.doubtful).any(|line| {
+            line.contains("since the last flush") && (with_manifest || line.contains("have 31 documents of it"))
+        });
+        assert!(told, "{:#?}", report.done);
+    }
+}

@@ -1,4 +1,9 @@
-//! Columns of documents that are in a log alone.
+//! What the records of a directory's log say: columns of documents that are in a log alone, and whether another log has the same records.
+
+use std::{
+    collections::HashSet,
+    hash::{DefaultHasher, Hasher},
+};
 
 use crate::format::{
     document::{self, Op},
@@ -35,6 +40,28 @@ pub fn columns(view: &View, found: &Found) -> Vec<(String, ColumnType)> {
     });
     columns.sort_by(|a, b| a.0.cmp(&b.0));
     columns
+}
+
+/// Whether every record of a directory's log stands in that of another one, as in a copy of the directory. No log stands in any.
+pub fn are_in(view: &View, found: &Found, other: &Found) -> bool {
+    if found.log().is_none() {
+        return true;
+    }
+    let (own, others) = (payloads(view, found), payloads(view, other));
+    !own.is_empty() && own.is_subset(&others)
+}
+
+/// Hash and length of each record.
+fn payloads(view: &View, found: &Found) -> HashSet<(u64, usize)> {
+    let mut payloads = HashSet::new();
+    let Some(block) = found.log() else { return payloads };
+    let Ok(source) = view.source(&wal_path(found.id, block)) else { return payloads };
+    let _ = wal::scan(&source, |record| {
+        let mut hasher = DefaultHasher::new();
+        hasher.write(&record.payload);
+        payloads.insert((hasher.finish(), record.payload.len()));
+    });
+    payloads
 }
 
 /// The type that a value asks of its column: BINARY where it is no text.

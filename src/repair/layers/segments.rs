@@ -14,7 +14,7 @@ use crate::{
     inspect::{
         Findings, Tree, View,
         documents::BlockReader,
-        evidence::{Found, look, segment_ids},
+        evidence::{Found, look, records, segment_ids},
         first_id,
         idmap::{IdMap, Mapped},
         names::{segment_dir, wal_path},
@@ -130,7 +130,9 @@ fn orphan(bench: &mut Bench, action: &Action, id: u32) -> Result<DoneAction, Eng
     let listed = listed_ids(&view, &bench.manifest);
     let deleted = bench.deleted();
     let only_here = found.ids() - &listed - &deleted;
-    if only_here.is_empty() && found.log().is_none() {
+    let active = bench.manifest.writing_segment_meta.as_ref().map(|meta| look(&view, &tree, meta.segment_id));
+    let logged = active.as_ref().map_or(found.log().is_none(), |active| records::are_in(&view, &found, active));
+    if only_here.is_empty() && logged {
         bench.retire(dir);
         return Ok(done(action, "set aside: all its documents are in other segments, or deleted"));
     }

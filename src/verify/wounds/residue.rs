@@ -10,6 +10,7 @@ use std::{
 use crate::{
     format::{
         document::{self, Op},
+        manifest::row_count,
         proxima::{Layout, VectorFile},
         wal,
     },
@@ -26,25 +27,8 @@ pub(super) fn check(context: &Context<'_>, tree: &Tree, segment: SegmentRef<'_>)
     let dir = names::segment_dir(segment.id());
     let is_file = |path: &Path| tree.get(path).is_some_and(|entry| entry.file_type == FileType::File);
     let forward = ["ipc", "parquet"].map(|end| dir.join(format!("scalar.{}.{end}", block.block_id)));
-    let Some(forward) = forward.into_iter().find(|path| is_file(path)) else { return };
+    let forward = forward.into_iter().find(|path| is_file(path));
     let there = |path: &Path| context.view.vfs().metadata(&context.view.root().join(path)).is_ok();
-    if tree.get(&log).is_none() {
-        // A writer may have flushed since the directories were read: then the manifest went before the log.
-        let overtaken = context.view.used().is_none_or(|file| !there(&file.path));
-        if there(&log) || overtaken {
-            return;
-        }
-        let detail = format!(
-            "the log is gone: {} belongs to the same block and is made after the log, which is removed only when the manifest names the block, and it \
-             does not. zvec opens the collection without the documents and deletions of the log",
-            forward.display()
-        );
-        let finding = Finding::error("wal.missing", detail).at(&log).segment(segment.id());
-        return context.findings.add(finding.loses(Loss::Certain, None));
-    }
-    if !context.wants(Level::Structures) {
-        return;
-    }
     let named: BTreeSet<PathBuf> = named_by(context.manifest).into_iter().map(|named| named.path).collect();
     // By column and kind, the file with the lowest id: others were made for the whole segment by a process that was killed.
     let mut files: BTreeMap<String, (u32, &Path)> = BTreeMap::new();
@@ -54,11 +38,35 @@ pub(super) fn check(context: &Context<'_>, tree: &Tree, segment: SegmentRef<'_>)
         let lowest = files.entry(column.to_owned()).or_insert((id, &entry.path));
         *lowest = (*lowest).min((id, &entry.path));
     }
-    // Opened before the log is read, which grows first.
-    let files: Vec<_> = files.values().filter_map(|(_, path)| Some((opened(context, path)?, *path))).collect();
+    // Opened before the log is read, which grows first. Without a forward file beside it, one with the rows of the segment may have been made for these.
+    let flushed = row_count(segment.meta);
+    let opened = files.values().filter_map(|(_, path)| Some((opened(context, path)?, *path)));
+    let files: Vec<_> = opened.filter(|(file, _)| forward.is_some() || file.rows() != flushed).collect();
+    let newest = |logged: u64| {
+        let rows = files.iter().filter_map(|(file, path)| Some((rows_behind(file, logged)?, *path)));
+        rows.max_by_key(|(rows, _)| *rows)
+    };
+    if tree.get(&log).is_none() {
+        let trace = forward.as_deref().or_else(|| newest(0).map(|(_, path)| path));
+        let Some(trace) = trace else { return };
+        // A writer may have flushed since the directories were read: then the manifest went before the log.
+        let overtaken = context.view.used().is_none_or(|file| !there(&file.path));
+        if there(&log) || overtaken {
+            return;
+        }
+        let detail = format!(
+            "the log is gone: {} belongs to the same block and is made after the log, which is removed only when the manifest names the block, and it \
+             does not. zvec opens the collection without the documents and deletions of the log",
+            trace.display()
+        );
+        let finding = Finding::error("wal.missing", detail).at(&log).segment(segment.id());
+        return context.findings.add(finding.loses(Loss::Certain, None));
+    }
+    if !context.wants(Level::Structures) {
+        return;
+    }
     let Some(logged) = logged(context, &log) else { return };
-    let rows = files.iter().filter_map(|(file, path)| Some((rows_behind(file, logged)?, *path)));
-    let Some((rows, path)) = rows.max_by_key(|(rows, _)| *rows) else { return };
+    let Some((rows, path)) = newest(logged) else { return };
     let detail = format!(
         "the log has {logged} record(s) that add a document, {} has {rows} vectors of them, and each was logged first: records are gone from the log, \
          or it is an older one",

@@ -16,6 +16,7 @@ mod rows;
 mod rules;
 mod schema;
 mod segment;
+mod texts;
 
 use crate::{
     engine::{EngineError, Refusal, Schema, parts::WritingSegment},
@@ -149,13 +150,20 @@ fn in_force(view: &View, tree: &Tree, name: ManifestName, manifest: &Manifest) -
             name: Some(name),
             manifest: mended.manifest,
             how: format!("{name}, put right: {}", mended.notes.join("; ")),
-            assumed: Vec::new(),
+            assumed: mended.assumed,
             changed: true,
             makes: None,
             behind: Vec::new(),
         },
         None => as_it_is(name, manifest),
     }
+}
+
+/// Whether a repair puts the schema of the manifest in force right, where it breaks zvec's rules.
+pub fn mends_schema(view: &View) -> bool {
+    let tree = Tree::walk(view.vfs().as_ref(), view.root());
+    let rule = |base: &Base| base.manifest.schema.as_ref().and_then(Schema::broken_rule);
+    base(view, &tree, None).is_ok_and(|base| rule(&base).is_none())
 }
 
 /// A manifest in force, nothing about it changed.

@@ -10,6 +10,7 @@ use crate::{
         manifest::{
             Manifest,
             proto::{BlockMeta, BlockType, CollectionSchema, SegmentMeta},
+            row_count,
         },
         proxima::IndexKind,
         rocks::Db,
@@ -17,7 +18,7 @@ use crate::{
     inspect::{
         Findings, Tree, View,
         deleted::Deleted,
-        evidence::{self, Found},
+        evidence::{self, Found, records},
         idmap::{DatabaseDir, IdMap},
         names,
     },
@@ -42,8 +43,10 @@ pub struct Rebuilt {
 
 /// Makes a manifest; `None` if neither files nor hints tell a single field.
 pub fn rebuild(view: &View, tree: &Tree, hints: &[Hint], copies: &[Manifest]) -> Option<Rebuilt> {
-    let segments: Vec<Found> =
+    let mut segments: Vec<Found> =
         evidence::segment_ids(tree).into_iter().map(|id| evidence::look(view, tree, id)).collect();
+    let highest = segments.iter().map(|found| found.id).max();
+    let copied = leave_out_copies(view, &mut segments);
     let fallback = view.root().file_name().and_then(|name| name.to_str()).unwrap_or("collection");
     let mut files = Vec::new();
     let mut manifest = Manifest {
@@ -61,11 +64,14 @@ pub fn rebuild(view: &View, tree: &Tree, hints: &[Hint], copies: &[Manifest]) ->
     if schema.fields.is_empty() {
         return None;
     }
+    if segments.iter().all(|found| found.logs.is_empty()) {
+        assumed.push("there was no log: what was written since the last flush would be lost with it".to_owned());
+    }
     let enable_mmap = enable_mmap(&segments).or(copies.first().map(|copy| copy.enable_mmap)).unwrap_or_else(|| {
         assumed.push("forward blocks in Arrow IPC files".to_owned());
         true
     });
-    assumed.extend(files);
+    assumed.extend(files.into_iter().chain(copied));
     (manifest.schema, manifest.enable_mmap) = (Some(schema.clone()), enable_mmap);
 
     let before = |id: u32| {
@@ -87,7 +93,7 @@ pub fn rebuild(view: &View, tree: &Tree, hints: &[Hint], copies: &[Manifest]) ->
             continue;
         }
         let Some(Built { mut meta, ids, notes, gone }) = built.remove(&found.id) else { continue };
-        assumed.extend(notes.into_iter().chain(gone));
+        assumed.extend(notes.into_iter().chain(gone).chain(unlogged(found, &meta)));
         rows |= ids;
         if is_writing {
             meta.writing_forward_block = Some(open_block(&schema, segment::writing_block(found, &meta), 0));
@@ -98,7 +104,6 @@ pub fn rebuild(view: &View, tree: &Tree, hints: &[Hint], copies: &[Manifest]) ->
     }
     let log = segments.iter().find(|found| writing == Some(found.id)).and_then(Found::log);
     let next = next_id(view, &manifest, &rows, &deleted, log.is_some());
-    let highest = segments.iter().map(|found| found.id).max();
     let mut makes = None;
     let mut writing_meta = match writing_meta {
         Some(meta) => meta,
@@ -120,6 +125,27 @@ pub fn rebuild(view: &View, tree: &Tree, hints: &[Hint], copies: &[Manifest]) ->
     manifest.next_segment_id = highest.max(Some(writing_meta.segment_id)).map_or(1, |id| id.saturating_add(1));
     manifest.writing_segment_meta = Some(writing_meta);
     Some(Rebuilt { manifest, assumed, makes })
+}
+
+/// That a log is gone: there are vectors of a block that was never flushed.
+fn unlogged(found: &Found, meta: &SegmentMeta) -> Option<String> {
+    let listed = |kind: BlockType| meta.persisted_blocks.iter().filter(move |block| block.block_type == kind as i32);
+    let flushed = listed(BlockType::Scalar).map(|block| block.block_id).max();
+    let rows = row_count(meta);
+    let open = found.vectors.iter().filter(|file| {
+        let named = listed(BlockType::VectorIndex).any(|block| block.block_id == file.block);
+        !file.quantised && !named && flushed.is_none_or(|flushed| flushed < file.block)
+    });
+    let grown = open.filter_map(|file| file.facts.as_ref()).filter(|facts| {
+        // One with all rows of the segment was made for these.
+        matches!(facts.kind, IndexKind::Flat | IndexKind::FlatSparse) && facts.rows > 0 && facts.rows != rows
+    });
+    let most = grown.map(|facts| facts.rows).max().filter(|_| found.logs.is_empty())?;
+    Some(format!(
+        "what was written into segment {} since the last flush is lost with its log, which is gone: its vector files have {most} documents of it, and \
+         nothing tells which",
+        found.id
+    ))
 }
 
 /// The entry of a block that is to be filled.
@@ -185,6 +211,21 @@ pub fn id_map(view: &View, tree: &Tree, assumed: &mut Vec<String>) -> u32 {
 fn rows_beside(segments: &[Found], id: u32) -> RoaringTreemap {
     let others = segments.iter().filter(|found| found.id != id);
     others.fold(RoaringTreemap::new(), |ids, found| ids | found.ids())
+}
+
+/// Takes out directories with a log that are copies of others: the records of their logs and all their rows stand there, too.
+fn leave_out_copies(view: &View, segments: &mut Vec<Found>) -> Vec<String> {
+    let mut notes = Vec::new();
+    let logged = |found: &Found| found.log().is_some();
+    while let Some(copy) = segments.iter().filter(|found| logged(found)).rev().find(|found| {
+        let mut others = segments.iter().filter(|other| other.id < found.id && logged(other));
+        others.any(|other| found.ids().is_subset(&other.ids()) && records::are_in(view, found, other))
+    }) {
+        let id = copy.id;
+        notes.push(format!("segment {id} is left out: all its rows, and the records of its log, are in another one"));
+        segments.retain(|found| found.id != id);
+    }
+    notes
 }
 
 /// The segments whose live documents are not all in others: a crash between a compaction and the removal of its input leaves both.

@@ -21,7 +21,7 @@ use crate::{
 use super::{
     rebuild::{self, open_block},
     schema::{self, Evidence},
-    segment,
+    segment, texts,
 };
 
 /// A manifest that was put right, and how.
@@ -30,12 +30,14 @@ pub struct Mended {
     pub manifest: Manifest,
     /// What was changed.
     pub notes: Vec<String>,
+    /// What of it is a conclusion and no certainty.
+    pub assumed: Vec<String>,
 }
 
 /// Puts a manifest right; `None` if there is nothing to put right, or nothing tells how.
 pub fn mend(view: &View, tree: &Tree, before: &Manifest) -> Option<Mended> {
     let mut new = before.clone();
-    let mut notes = Vec::new();
+    let (mut notes, mut assumed) = (Vec::new(), Vec::new());
     let on_disk = evidence::segment_ids(tree);
     enable_mmap(tree, &mut new, &mut notes);
     segment_ids(tree, &on_disk, &mut new, &mut notes);
@@ -46,16 +48,18 @@ pub fn mend(view: &View, tree: &Tree, before: &Manifest) -> Option<Mended> {
     let segments: Vec<Found> =
         on_disk.iter().filter(|id| listed.contains(id)).map(|id| evidence::look(view, tree, *id)).collect();
     if let Some(written) = &new.schema {
-        let (mut corrected, changes) = schema::correct(&Evidence::of(&segments), &segments, written);
+        let evidence = Evidence::of(&segments).with_logged(view, &segments, written);
+        let (mut corrected, changes) = schema::correct(&evidence, &segments, written);
         if changes.is_empty() {
             twice(&mut corrected, &mut notes);
         }
         notes.extend(changes);
+        texts::mend(view, &segments, &mut corrected, &mut notes, &mut assumed);
         new.schema = Some(corrected);
     }
     blocks(view, &segments, &mut new, &mut notes);
     order(&mut new, &on_disk, &mut notes);
-    (new != *before && !notes.is_empty()).then_some(Mended { manifest: new, notes })
+    (new != *before && !notes.is_empty()).then_some(Mended { manifest: new, notes, assumed })
 }
 
 fn segments_mut(manifest: &mut Manifest) -> impl Iterator<Item = &mut SegmentMeta> {

@@ -63,6 +63,8 @@ pub struct Evidence {
     recorded: BTreeSet<String>,
     /// Columns of which only a file of an added or altered column tells, which calls every column nullable.
     altered: BTreeSet<String>,
+    /// Names that fields have in a log.
+    logged: Vec<String>,
 }
 
 impl Evidence {
@@ -108,6 +110,7 @@ impl Evidence {
             settings: BTreeMap::new(),
             recorded: BTreeSet::new(),
             altered: BTreeSet::new(),
+            logged: Vec::new(),
         };
         let mut with_rows: Vec<&Found> = segments.iter().filter(|found| !found.forwards.is_empty()).collect();
         // The newest rows tell the columns of today.
@@ -151,6 +154,16 @@ impl Evidence {
         evidence
     }
 
+    /// The same with the names that fields have in logs, if a field of the schema is in no other file.
+    pub fn with_logged(mut self, view: &View, segments: &[Found], schema: &CollectionSchema) -> Self {
+        let known = |field: &FieldSchema| self.scalar(&field.name).is_some() || self.vector(&field.name).is_some();
+        if !schema.fields.iter().all(known) {
+            let columns = segments.iter().flat_map(|found| records::columns(view, found));
+            self.logged = columns.map(|(name, _)| name).collect();
+        }
+        self
+    }
+
     fn vector(&self, name: &str) -> Option<&Told> {
         self.vectors.iter().find(|told| told.field.name == name)
     }
@@ -163,7 +176,8 @@ impl Evidence {
     fn name_of<'a>(&'a self, name: &'a str, taken: &BTreeSet<&str>) -> Option<&'a str> {
         let names = || {
             let scalars = self.scalars.iter().map(|(name, ..)| name.as_str());
-            scalars.chain(self.vectors.iter().map(|told| told.field.name.as_str()))
+            let vectors = self.vectors.iter().map(|told| told.field.name.as_str());
+            scalars.chain(vectors).chain(self.logged.iter().map(String::as_str))
         };
         names()
             .find(|known| *known == name)
