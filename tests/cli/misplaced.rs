@@ -152,3 +152,25 @@ fn codes_of_another_column_are_no_vectors() {
     assert!(told, "{findings:#?}");
     on("export", &fixture.path()).exits(4);
 }
+
+/// Of as many rows, and in another segment: only the document ids tell.
+#[test]
+fn forward_blocks_in_each_others_place_are_told_and_put_back() {
+    let fixture = Fixture::good("0.8.0_small_segments");
+    let before = lines(&on("export", &fixture.path()).stdout);
+    let blocks = ["0/scalar.0.ipc", "2/scalar.0.ipc"].map(|name| fixture.join(name));
+    let [first, last] = blocks.clone().map(|block| fs::read(block).unwrap());
+    fs::write(&blocks[0], last).unwrap();
+    fs::write(&blocks[1], first).unwrap();
+    let after = lines(&on("export", &fixture.path()).exits(4).stdout);
+    assert!(after.len() == 39 && after.iter().all(|(id, document)| before.get(id) == Some(document)));
+    let envelope = json_on("verify", &fixture.path(), &["--level", "2"]).exits(4).envelope();
+    let findings = envelope["data"]["collections"][0]["findings"].as_array().unwrap();
+    let told: Vec<_> = findings.iter().filter(|found| found["code"] == "forward.overwritten-block").collect();
+    assert_eq!(
+        told.iter().map(|found| found["path"].as_str().unwrap()).collect::<Vec<_>>(),
+        ["0/scalar.0.ipc", "2/scalar.0.ipc"]
+    );
+    json_on("repair", &fixture.path(), &["--yes"]).exits(0);
+    assert_eq!(lines(&on("export", &fixture.path()).exits(0).stdout), before);
+}

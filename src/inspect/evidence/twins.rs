@@ -1,4 +1,11 @@
-//! Row blocks that a copy of another one was written over: the same document ids and keys stand in two files, and one of these is not theirs.
+//! Row blocks that hold the rows of others.
+//!
+//! ```text
+//! copied     the same document ids and keys stand in two files, and one of these is not theirs
+//! exchanged  document ids do not ascend from block to block, and some blocks have, each, the ids that the manifest gives another one of them
+//! ```
+//!
+//! What a manifest says of ids alone is no evidence: after a recovery it is often wrong.
 
 use std::path::PathBuf;
 
@@ -25,18 +32,25 @@ pub struct Overwritten {
     pub of: PathBuf,
     /// Its own rows, by the manifest.
     pub rows: u32,
+    /// Whether its own rows are in the place of another one.
+    pub exchanged: bool,
 }
 
 impl Overwritten {
     /// What is said of it.
     pub fn finding(&self) -> Finding {
-        let rows = u64::from(self.rows);
-        let detail = format!(
-            "it holds the rows of {}, document by document: a copy of that file stands in its place, and its own {rows} row(s) are gone",
-            show_path(&self.of)
-        );
+        let (rows, of) = (u64::from(self.rows), show_path(&self.of));
+        let detail = match self.exchanged {
+            true => format!(
+                "it holds the rows of {of}, by their document ids, and its own {rows} row(s) stand in another's place"
+            ),
+            false => format!(
+                "it holds the rows of {of}, document by document: a copy of that file stands in its place, and its own {rows} row(s) are gone"
+            ),
+        };
+        let loss = if self.exchanged { Loss::Possible } else { Loss::Certain };
         let finding = Finding::error("forward.overwritten-block", detail).at(&self.path).segment(self.segment);
-        finding.loses(Loss::Certain, Some(rows))
+        finding.loses(loss, Some(rows))
     }
 }
 
@@ -82,10 +96,50 @@ pub fn overwritten(view: &View, manifest: &Manifest) -> Vec<Overwritten> {
                 block: other.meta.block_id,
                 of: of.clone(),
                 rows: other.meta.doc_count,
+                exchanged: false,
             });
         }
     }
+    found.extend(exchanged(&listed));
     found
+}
+
+/// Row blocks that stand in each other's place.
+fn exchanged(listed: &[Listed<'_>]) -> Vec<Overwritten> {
+    let read: Vec<&Listed<'_>> = listed.iter().filter(|block| block.ends.is_some()).collect();
+    let ascend = read.windows(2).all(|pair| match pair {
+        [before, behind] => before.ends.zip(behind.ends).is_some_and(|((_, last), (first, _))| last < first),
+        _ => true,
+    });
+    if ascend {
+        return Vec::new();
+    }
+    let within = |block: &Listed<'_>, place: &Listed<'_>| {
+        block.ends.is_some_and(|(first, last)| place.meta.min_doc_id <= first && last <= place.meta.max_doc_id)
+    };
+    let strangers: Vec<&Listed<'_>> = read.into_iter().filter(|block| !within(block, block)).collect();
+    let place = |block: &Listed<'_>| {
+        let mut places = strangers.iter().filter(|place| within(block, place));
+        places.next().filter(|_| places.next().is_none())
+    };
+    // Whose place is taken by one whose own place is known, and so on round to the first.
+    let goes_round = |block: &Listed<'_>| {
+        let mut at = place(block);
+        for _ in 0..strangers.len() {
+            match at {
+                Some(next) if next.path == block.path => return true,
+                Some(next) => at = place(next),
+                None => return false,
+            }
+        }
+        false
+    };
+    let found = strangers.iter().filter(|block| goes_round(block)).filter_map(|block| {
+        let of = place(block)?.path.clone();
+        let (path, rows) = (block.path.clone(), block.meta.doc_count);
+        Some(Overwritten { path, segment: block.segment, block: block.meta.block_id, of, rows, exchanged: true })
+    });
+    found.collect()
 }
 
 /// Which block the rows belong to: the only one that leaves room for the ids of the others; else the only one that the manifest gives these ids, or
