@@ -176,6 +176,15 @@ fn damaged_files_of_the_block_in_writing_are_no_evidence_against_the_log() {
     }
 }
 
+/// The file of another block has more rows than the log, and is no proof either.
+#[test]
+fn the_file_of_another_block_is_no_evidence_against_the_log() {
+    let fixture = Fixture::good("0.8.0_small_killed");
+    fs::copy(fixture.join("0/dense.index.2.proxima"), fixture.join("0/dense.index.6.proxima")).unwrap();
+    let told = found(&verified(&fixture.path(), &["--level", "2"]).1);
+    assert!(!told.iter().any(|line| line.contains("error")), "{told:?}");
+}
+
 /// A page of zeros in vectors beside which there are only RaBitQ codes: the same vector would have the same codes.
 #[test]
 fn zeroed_vectors_beside_codes_are_told() {

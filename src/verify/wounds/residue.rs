@@ -11,10 +11,14 @@ use crate::{
     format::{
         document::{self, Op},
         manifest::row_count,
-        proxima::{Layout, VectorFile},
+        proxima::{Layout, VectorFile, header},
         wal,
     },
-    inspect::{FileSource, SegmentRef, Tree, files::named_by, names},
+    inspect::{
+        FileSource, SegmentRef, Tree,
+        files::named_by,
+        names::{self, NameKind},
+    },
     report::{Finding, Loss},
     vfs::FileType,
 };
@@ -44,7 +48,14 @@ pub(super) fn check(context: &Context<'_>, tree: &Tree, segment: SegmentRef<'_>)
     let files: Vec<_> = opened.filter(|(file, _)| forward.is_some() || file.rows() != flushed).collect();
     let newest = |logged: u64| {
         let rows = files.iter().filter_map(|(file, path)| Some((rows_behind(file, logged)?, *path)));
-        rows.max_by_key(|(rows, _)| *rows)
+        let mut rows: Vec<_> = rows.collect();
+        if !rows.is_empty() {
+            // A copy of another block's file tells of that block.
+            let of = |path: &Path| header(&context.view.source(path).ok()?);
+            let others: BTreeSet<_> = named.iter().filter(|path| is_vectors(path)).filter_map(|path| of(path)).collect();
+            rows.retain(|(_, path)| of(path).is_none_or(|header| !others.contains(&header)));
+        }
+        rows.into_iter().max_by_key(|(rows, _)| *rows)
     };
     if tree.get(&log).is_none() {
         let trace = forward.as_deref().or_else(|| newest(0).map(|(_, path)| path));
@@ -74,6 +85,10 @@ pub(super) fn check(context: &Context<'_>, tree: &Tree, segment: SegmentRef<'_>)
     );
     let finding = Finding::error("wal.behind", detail).at(&log).segment(segment.id());
     context.findings.add(finding.loses(Loss::Certain, Some(rows - logged)));
+}
+
+fn is_vectors(path: &Path) -> bool {
+    matches!(names::classify(path).0, NameKind::Vector | NameKind::QuantizedVector)
 }
 
 /// Column with kind, and block id, of a vector file in a segment's directory.
