@@ -12,6 +12,7 @@ mod documents;
 mod fingerprint;
 mod journal;
 mod layers;
+mod mended;
 mod run;
 mod undo;
 
@@ -19,5 +20,6 @@ pub use diagnose::fix_of;
 pub use fingerprint::fingerprint;
 pub use journal::{JOURNAL, JournalFs};
 pub use layers::manifest::mends_schema;
+pub use mended::{Mended, mended};
 pub use run::{Hooks, Request, Step, repair, review, survey, take_back};
 pub use undo::runs;

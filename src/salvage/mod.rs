@@ -6,7 +6,8 @@
 //! | module | job |
 //! |---|---|
 //! | [`sources`], [`discover`] | segments, named by a manifest or made out from directories; delete snapshots; logs |
-//! | [`schema`], [`rebuild`] | the schema: from a manifest, a file, or from what lies in the segments |
+//! | [`put_right`] | a manifest that the files contradict |
+//! | [`schema`], [`settings`], [`rebuild`] | the schema: from a manifest, a file, or from what lies in the segments |
 //! | [`keys`], [`logs`], [`resolve`] | which version of each primary key counts, and which are lost |
 //! | [`read`] | documents, with what stands in for values that are lost |
 //! | [`target`], [`tally`] | where they go; the report |
@@ -14,10 +15,12 @@
 mod discover;
 mod keys;
 mod logs;
+mod put_right;
 mod read;
 mod rebuild;
 mod resolve;
 mod schema;
+mod settings;
 mod sources;
 mod tally;
 mod target;
@@ -34,6 +37,8 @@ use crate::{
     },
     report::{Finding, salvage::SalvageReport, show_path},
 };
+
+use put_right::put_right;
 
 pub use target::{Form, Target};
 
@@ -98,7 +103,14 @@ pub fn salvage(
 ) -> Result<SalvageReport, SalvageError> {
     target.check()?;
     let tree = Tree::walk(view.vfs().as_ref(), view.root());
-    let found = resolve::find(view, &tree, options, target.form)?;
+    let right = put_right(view, &tree);
+    let mut found = resolve::find(right.as_ref().map_or(view, |right| &right.view), &tree, options, target.form)?;
+    if let Some(right) = right {
+        found.findings.extend(view.findings().iter().cloned());
+        let told = right.tell(&mut found.decided);
+        found.findings.add(told);
+    }
+    let manifest = found.view.used().filter(|_| view.used().is_some()).and_then(|file| file.manifest.clone());
     let mut report = SalvageReport {
         out: show_path(&target.path),
         to: target.form.word().to_owned(),
@@ -108,8 +120,8 @@ pub fn salvage(
     };
     read::write(found, options, target, each, &mut report)?;
     // Where a row block has no vectors a name stands in that no file ever had: nobody misses that.
-    let manifest = view.used().and_then(|file| file.manifest.as_ref());
-    let named: Vec<String> = manifest.map(named_by).into_iter().flatten().map(|named| show_path(&named.path)).collect();
+    let named: Vec<String> =
+        manifest.as_ref().map(named_by).into_iter().flatten().map(|named| show_path(&named.path)).collect();
     let made_up = |finding: &Finding| {
         let vectors = |path: &String| path.ends_with(".proxima") && !named.contains(path);
         finding.code == "file.missing" && finding.path.as_ref().is_some_and(vectors)

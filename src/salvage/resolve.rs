@@ -45,6 +45,7 @@ use super::{
     keys::{Fate, KeyTable, Order},
     logs::{self, Last, Undecodable},
     schema::{self, Decided},
+    settings,
     sources::{self, Log, LogKind, Snapshots, Standing, Unit},
     tally::{Tally, shown},
 };
@@ -90,6 +91,9 @@ pub(super) fn find(source: &View, tree: &Tree, options: &Options, form: Form) ->
     let mut tally = Tally::default();
     let files = Files::of_segments(tree);
     let mut decided = schema::decide(source, tree, options.schema.as_ref(), &files)?;
+    if options.schema.is_none() {
+        findings.extend(settings::check(source, tree, &mut decided));
+    }
     let schema = match form {
         Form::Collection => Some(schema::writable(&mut decided)?),
         Form::JsonLines | Form::Parquet => None,

@@ -10,11 +10,14 @@ use roaring::RoaringTreemap;
 use crate::{
     format::manifest::{
         Manifest,
-        proto::{BlockMeta, BlockType, SegmentMeta},
+        proto::{BlockMeta, BlockType, DataType, SegmentMeta},
+        row_count,
     },
     inspect::{
         Findings, SegmentRef, Tree, View,
         deleted::Deleted,
+        documents::is_vector,
+        manifests::ManifestState,
         names::{self, NameKind},
         segments_of, wal,
     },
@@ -96,7 +99,10 @@ pub(super) fn units(view: &View, mut files: BTreeMap<u32, Files>, findings: &Fin
             });
             made.filter(|unit| unit.segment().row_blocks().next().is_some()).collect::<Vec<_>>()
         };
-        if rules_broken || wrong_count.is_some() {
+        // What a build does not know may be a flipped bit in what it does.
+        let unknown =
+            used.is_some_and(|(file, manifest)| file.state != ManifestState::Valid && lacks_vectors(manifest, segment));
+        if rules_broken || unknown || wrong_count.is_some() {
             let made = by_files();
             if !made.is_empty() {
                 files.remove(&id);
@@ -135,6 +141,18 @@ pub(super) fn units(view: &View, mut files: BTreeMap<u32, Files>, findings: &Fin
         }
     }
     published.into_iter().chain(unpublished).chain(orphans).collect()
+}
+
+/// Whether rows of a segment have no block of a vector column by what a manifest says.
+fn lacks_vectors(manifest: &Manifest, segment: SegmentRef<'_>) -> bool {
+    let fields = manifest.schema.iter().flat_map(|schema| &schema.fields);
+    let mut vectors = fields.filter(|field| DataType::try_from(field.data_type).is_ok_and(is_vector));
+    vectors.any(|field| {
+        let full = segment.meta.persisted_blocks.iter().filter(|block| {
+            block.block_type == BlockType::VectorIndex as i32 && block.columns.first() == Some(&field.name)
+        });
+        full.map(|block| u64::from(block.doc_count)).sum::<u64>() < row_count(segment.meta)
+    })
 }
 
 fn holds_values(block: &BlockMeta) -> bool {

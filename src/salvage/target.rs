@@ -166,7 +166,11 @@ impl<'t> CollectionOut<'t> {
         let options =
             OpenOptions { options: Options { sync: Sync::Flush, ..Options::default() }, ..OpenOptions::default() };
         let create = CreateOptions { enable_mmap, style: Style::Release };
-        let collection = Collection::create(target.fs.clone(), &temporary, &schema, create, options)?;
+        let collection =
+            Collection::create(target.fs.clone(), &temporary, &schema, create, options).inspect_err(|_| {
+                // What was begun is nobody's.
+                let _ = remove_tree(target.fs.as_ref(), &temporary);
+            })?;
         let schema = collection.schema().clone();
         Ok(Self { target, temporary, collection: Some(collection), schema, batch: Vec::new(), bytes: 0 })
     }

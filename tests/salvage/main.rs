@@ -5,6 +5,7 @@ mod support;
 
 mod bundle;
 mod command;
+mod manifests;
 mod mutations;
 mod subject;
 

@@ -172,6 +172,11 @@ impl<'a> VectorColumn<'a> {
         if let Err(error) = &file.encoding {
             self.findings.add(losing(&path, error, Loss::Certain, Some(block.rows)));
         }
+        if file.rows() > block.rows {
+            let detail = format!("the manifest gives the block {} rows, the file has {}", block.rows, file.rows());
+            let finding = Finding::error("segment.vector-count", detail).at(&path).segment(self.segment.id());
+            self.findings.add(finding.loses(Loss::Possible, Some(block.rows)));
+        }
         let rows = block.first_row..block.first_row.saturating_add(block.rows);
         let shift = self.shift(rows, &path, &file);
         let reader = file.reader();

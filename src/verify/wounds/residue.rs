@@ -52,7 +52,8 @@ pub(super) fn check(context: &Context<'_>, tree: &Tree, segment: SegmentRef<'_>)
         if !rows.is_empty() {
             // A copy of another block's file tells of that block.
             let of = |path: &Path| header(&context.view.source(path).ok()?);
-            let others: BTreeSet<_> = named.iter().filter(|path| is_vectors(path)).filter_map(|path| of(path)).collect();
+            let others: BTreeSet<_> =
+                named.iter().filter(|path| is_vectors(path)).filter_map(|path| of(path)).collect();
             rows.retain(|(_, path)| of(path).is_none_or(|header| !others.contains(&header)));
         }
         rows.into_iter().max_by_key(|(rows, _)| *rows)
