@@ -163,6 +163,7 @@ impl Writer<'_, '_> {
         // The readers borrow these while documents change the rest.
         let (fields, findings) = (self.fields.clone(), self.found.findings.clone());
         let view = self.found.files();
+        let overwritten = self.found.overwritten.clone();
         let snapshot = self.found.snapshots.published.clone();
         let wanted = self.wanted();
         if wanted.is_empty() {
@@ -179,7 +180,8 @@ impl Writer<'_, '_> {
         let mut quantized: Vec<_> = quantized
             .map(|field| VectorColumn::new(BlockType::VectorIndexQuantize, &view, segment, field, &snapshot, &quiet))
             .collect();
-        let mut reader = SegmentReader::open(&view, segment, &fields, &snapshot, &findings).keyless();
+        let mut reader =
+            SegmentReader::open(&view, segment, &fields, &snapshot, &findings).keyless().without(&overwritten);
         reader.each(&|id| wanted.contains(id).then_some(false), &mut |document| {
             self.step()?;
             let Some(document) = self.chosen(document) else { return ControlFlow::Continue(()) };

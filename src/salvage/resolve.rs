@@ -32,6 +32,10 @@ use crate::{
     inspect::{
         Findings, Tree, View,
         documents::{BlockReader, Fields},
+        evidence::{
+            copies,
+            twins::{self, Overwritten},
+        },
         idmap::IdMap,
         segments::missing_directory,
         wal::{self, Overlay},
@@ -62,6 +66,8 @@ pub(super) struct Found {
     pub schema: Option<Schema>,
     pub fields: Fields,
     pub units: Vec<Unit>,
+    /// Blocks that hold the rows of others.
+    pub overwritten: Vec<Overwritten>,
     pub snapshots: Snapshots,
     pub logs: Vec<Log>,
     pub overlay: Overlay,
@@ -103,7 +109,13 @@ pub(super) fn find(source: &View, tree: &Tree, options: &Options, form: Form) ->
     let logs = sources::logs(manifest.as_ref(), &files, &units);
     let snapshots = sources::snapshots(source, tree, manifest.as_ref(), &findings);
 
-    let mut scan = Scan { snapshots: &snapshots, table: KeyTable::default(), keyless: RoaringTreemap::new() };
+    let overwritten = manifest.as_ref().map(|manifest| twins::overwritten(source, manifest)).unwrap_or_default();
+    if let Some(manifest) = &manifest {
+        findings.extend(copies::findings(source, manifest));
+    }
+
+    let (table, keyless) = (KeyTable::default(), RoaringTreemap::new());
+    let mut scan = Scan { snapshots: &snapshots, overwritten: &overwritten, table, keyless };
     for (number, unit) in units.iter().enumerate() {
         scan.unit(source, unit, u32::try_from(number).unwrap_or(u32::MAX), &findings, &mut tally);
     }
@@ -139,6 +151,7 @@ pub(super) fn find(source: &View, tree: &Tree, options: &Options, form: Form) ->
         schema,
         fields,
         units,
+        overwritten,
         snapshots,
         logs,
         overlay,
@@ -171,6 +184,7 @@ pub(super) fn find(source: &View, tree: &Tree, options: &Options, form: Form) ->
 /// The first pass over rows.
 struct Scan<'a> {
     snapshots: &'a Snapshots,
+    overwritten: &'a [Overwritten],
     table: KeyTable,
     /// Ids of rows whose key cannot be read.
     keyless: RoaringTreemap,
@@ -187,7 +201,13 @@ impl Scan<'_> {
             return;
         }
         for (path, _, rows) in unit.row_blocks() {
-            let (read, found) = self.block(view, unit, &path, rows, number, findings);
+            let (read, found) = match self.overwritten.iter().find(|block| block.path == path) {
+                Some(overwritten) => {
+                    findings.add(overwritten.finding());
+                    (0, Some(rows))
+                }
+                None => self.block(view, unit, &path, rows, number, findings),
+            };
             let source = tally.source(&path, unit.standing.word());
             // The manifest's count is what there was; a file without a manifest tells for itself.
             let expected = if unit.standing == Standing::Published { Some(rows) } else { found.or(Some(rows)) };

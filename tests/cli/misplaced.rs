@@ -122,6 +122,9 @@ fn rows_of_a_block_that_a_copy_was_written_over_are_gone_and_not_those_of_the_co
     let after = lines(&exported.stdout);
     assert_eq!((exported.stdout.lines().count(), after.len()), (78, 78), "no document twice");
     assert!(after.iter().all(|(id, document)| before.get(id) == Some(document)));
+    let (run, salvaged) = salvage(&fixture);
+    let data = run.exits(4).envelope();
+    assert_eq!((salvaged, data["data"]["lost"]["documents"].as_u64()), (after, Some(39)));
 }
 
 /// Nothing in them tells which of the two has the right vectors.
@@ -129,6 +132,7 @@ fn rows_of_a_block_that_a_copy_was_written_over_are_gone_and_not_those_of_the_co
 fn two_files_that_are_one_are_told_by_whatever_reads_documents() {
     let fixture = Fixture::good("0.8.0_small_segments");
     fs::copy(fixture.join("1/dense.index.2.proxima"), fixture.join("0/dense.index.2.proxima")).unwrap();
+    salvage(&fixture).0.exits(4);
     for command in ["export", "digest"] {
         let run = on(command, &fixture.path()).exits(4);
         assert!(
