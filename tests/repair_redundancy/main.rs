@@ -223,3 +223,25 @@ fn a_block_that_a_copy_of_another_was_written_over_is_gone() {
         }
     }
 }
+
+/// None of them tells where the ids of the others end.
+#[test]
+fn all_forward_blocks_of_a_segment_that_are_gone_at_once_keep_their_documents() {
+    for (name, blocks, unread) in
+        [("0.8.0_small_flushed", &[0, 3][..], &[0][..]), ("0.8.0_many_flushes", &[0, 5, 9, 13], &[0, 2])]
+    {
+        let sound = content(&Fixture::good(name).path());
+        let fixture = Fixture::good(name);
+        blocks.iter().for_each(|block| fs::write(fixture.join(&format!("0/scalar.{block}.ipc")), "").unwrap());
+        let (report, after) = mended(&fixture, None);
+        assert_eq!(lost(&report), 0, "{name}: {:#?}", report.done);
+        assert_eq!(after.keys().collect::<Vec<_>>(), sound.keys().collect::<Vec<_>>(), "{name}");
+        for (key, (fields, vectors)) in &after {
+            let (were, vectors_were) = &sound[key];
+            assert_eq!(vectors, vectors_were, "{name}");
+            // Titles are in no index, and tags lose their order.
+            let kept = (0..fields.len()).filter(|at| !unread.contains(at)).all(|at| fields[at] == were[at]);
+            assert!(kept, "{name}: {fields:?} {were:?}");
+        }
+    }
+}

@@ -256,31 +256,51 @@ fn known(bench: &Bench, view: &View, job: &Job, deleted: &Deleted) -> Known {
 }
 
 /// The ids between those of the nearest rows before and behind the block that can be read; if they leave too few, those that the manifest gives it.
+/// Other blocks between these that cannot be read either have their share.
 fn id_range(bench: &Bench, view: &View, job: &Job) -> Range<u64> {
-    let mut blocks: Vec<(bool, PathBuf, u32)> = Vec::new();
+    let mut blocks: Vec<(bool, PathBuf, BlockMeta)> = Vec::new();
     for segment in segments_of(&bench.manifest) {
         for block in segment.row_blocks() {
             let own = segment.id() == job.segment && block.block_id == job.meta.block_id;
-            blocks.push((own, segment.block_path(block).unwrap_or_default(), block.doc_count));
+            blocks.push((own, segment.block_path(block).unwrap_or_default(), block.clone()));
         }
     }
     let own = blocks.iter().position(|(own, ..)| *own).unwrap_or(0);
     // What holds the rows of another block stands elsewhere than its ids say.
     let overwritten = twins::overwritten(view, &bench.manifest);
-    let ends = |(_, path, rows): &(bool, PathBuf, u32)| {
+    let ends = |(_, path, meta): &(bool, PathBuf, BlockMeta)| {
         let is_own = overwritten.iter().all(|block| block.path != *path);
-        is_own.then(|| Block::open(view, path).ends(*rows as usize)).flatten()
+        is_own.then(|| Block::open(view, path).ends(meta.doc_count as usize)).flatten()
     };
     let (before, behind) = blocks.split_at(own.min(blocks.len()));
     let end = first_id(&bench.manifest);
-    let first = before.iter().rev().find_map(ends).map_or(0, |(_, last)| last.saturating_add(1));
-    let last = behind.iter().skip(1).find_map(ends).map_or(end, |(first, _)| first);
-    let between = first..last.min(end).max(first);
-    if between.end - between.start >= u64::from(job.meta.doc_count) {
+    // The nearest that can be read, and the rows of those that are passed over.
+    let nearest = |blocks: &mut dyn Iterator<Item = &(bool, PathBuf, BlockMeta)>| {
+        let mut passed = 0u64;
+        for block in blocks {
+            if let Some(ends) = ends(block) {
+                return (passed, Some(ends));
+            }
+            passed = passed.saturating_add(block.2.doc_count.into());
+        }
+        (passed, None)
+    };
+    let (rows_before, last) = nearest(&mut before.iter().rev());
+    let (rows_behind, next) = nearest(&mut behind.iter().skip(1));
+    let first = last.map_or(0, |(_, last)| last.saturating_add(1)).saturating_add(rows_before);
+    let last = next.map_or(end, |(first, _)| first).min(end).saturating_sub(rows_behind).max(first);
+    let between = first..last;
+    let rows = u64::from(job.meta.doc_count);
+    let listed = job.meta.min_doc_id..job.meta.max_doc_id.saturating_add(1).min(end).max(job.meta.min_doc_id);
+    let is_inside = between.start <= listed.start && listed.end <= between.end;
+    if rows_before.saturating_add(rows_behind) > 0 && is_inside && listed.end - listed.start >= rows {
+        return listed;
+    }
+    if between.end - between.start >= rows {
         return between;
     }
     // The blocks around it are no better. What the manifest says is often wrong after a recovery by zvec, and all that is left.
-    job.meta.min_doc_id..job.meta.max_doc_id.saturating_add(1).min(end).max(job.meta.min_doc_id)
+    listed
 }
 
 /// The ids of the rows beside which a block of added columns stands.
