@@ -8,6 +8,7 @@
 //! | [`sources`], [`discover`] | segments, named by a manifest or made out from directories; delete snapshots; logs |
 //! | [`put_right`] | a manifest that the files contradict |
 //! | [`schema`], [`settings`], [`rebuild`] | the schema: from a manifest, a file, or from what lies in the segments |
+//! | [`residue`] | what files beside the log tell of records that it has lost |
 //! | [`keys`], [`logs`], [`resolve`] | which version of each primary key counts, and which are lost |
 //! | [`read`] | documents, with what stands in for values that are lost |
 //! | [`target`], [`tally`] | where they go; the report |
@@ -18,6 +19,7 @@ mod logs;
 mod put_right;
 mod read;
 mod rebuild;
+mod residue;
 mod resolve;
 mod schema;
 mod settings;

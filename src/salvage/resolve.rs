@@ -12,7 +12,7 @@
 //! no other row has that; a row whose id breaks the order of its block takes the id that it has for the row's key, if that fits.
 
 use std::{
-    collections::{HashMap, HashSet},
+    collections::{BTreeMap, HashMap, HashSet},
     path::PathBuf,
 };
 
@@ -38,6 +38,7 @@ use crate::{
         },
         idmap::IdMap,
         segments::missing_directory,
+        segments_of,
         wal::{self, Overlay},
     },
     report::{Finding, Loss, Severity},
@@ -48,6 +49,7 @@ use super::{
     discover::Files,
     keys::{Fate, KeyTable, Order},
     logs::{self, Last, Undecodable},
+    residue,
     schema::{self, Decided},
     settings,
     sources::{self, Log, LogKind, Snapshots, Standing, Unit},
@@ -130,13 +132,18 @@ pub(super) fn find(source: &View, tree: &Tree, options: &Options, form: Form) ->
 
     let id_map = IdMap::load(&view, &effective);
     let overlay = Overlay::load(&view, &effective, &id_map, &snapshots.published, &findings);
-    if manifest.is_some() {
+    let undecodable = measure(&view, &logs, &findings, &mut tally);
+    if manifest.is_some() && !residue::count(&view, tree, &effective, &findings, &mut tally) {
         log_missing(&view, &effective, &files, &findings);
     }
-    let undecodable = measure(&view, &logs, &findings, &mut tally);
     let mut deleted_by_logs = RoaringTreemap::new();
-    let others: Vec<(usize, &Log)> =
-        logs.iter().enumerate().filter(|(_, log)| log.kind == LogKind::Unpublished).collect();
+    let listed: HashSet<u32> = segments_of(&effective).iter().map(|segment| segment.id()).collect();
+    let is_orphan = |log: &Log| manifest.is_some() && !listed.contains(&log.place.0);
+    let (orphans, others): (Vec<(usize, &Log)>, Vec<_>) = logs
+        .iter()
+        .enumerate()
+        .filter(|(_, log)| log.kind == LogKind::Unpublished)
+        .partition(|(_, log)| is_orphan(log));
     let active = logs.iter().find(|log| log.kind == LogKind::Active).map(|log| log.place);
     let mut unpublished = logs::last_of(&view, &others, &findings, &mut deleted_by_logs, &|_| true);
     unpublished.retain(|key, last| {
@@ -144,6 +151,20 @@ pub(super) fn find(source: &View, tree: &Tree, options: &Options, form: Form) ->
         // The active log outranks those before it.
         place > active || overlay.latest(key).is_none()
     });
+    // A log of a segment that the manifest does not name may be as old as any: what it deletes counts for nothing, and what the manifest names outranks it.
+    let orphaned = logs::last_of(&view, &orphans, &findings, &mut RoaringTreemap::new(), &|_| true);
+    for (key, last) in BTreeMap::from_iter(orphaned) {
+        let of_row = table.get(&key).and_then(|entry| units.get(entry.unit as usize));
+        let named = of_row.is_some_and(|unit| unit.standing != Standing::Orphan);
+        if named || overlay.latest(&key).is_some() || unpublished.contains_key(&key) {
+            if let Some(log) = logs.get(last.log).filter(|_| last.record.is_some()) {
+                tally.version(&key, format!("{}, a log that no manifest names", crate::report::show_path(&log.path)));
+            }
+        } else if last.record.is_some() {
+            tally.resurrected.add(|| shown(&key));
+            unpublished.insert(key, last);
+        }
+    }
 
     let mut found = Found {
         view,
@@ -376,12 +397,15 @@ impl Found {
                     continue;
                 }
             }
-            if !certain || self.log_tells(&pk) || self.is_deleted(id) {
+            if self.log_tells(&pk) || self.is_deleted(id) {
                 continue;
             }
             if !self.table.seen.contains(id) {
-                self.lost.insert(pk, id);
-            } else if suspects.len() < CORRECTIONS {
+                // A damaged map may lack that a key was deleted. What it names all the same is the only trace of a document.
+                if certain || self.table.get(&pk).is_none() {
+                    self.lost.insert(pk, id);
+                }
+            } else if certain && suspects.len() < CORRECTIONS {
                 suspects.insert(id, pk);
             }
         }

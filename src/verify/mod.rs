@@ -20,3 +20,4 @@ pub use jobs::{Job, Work};
 pub use outlook::{RELEASE, outlook};
 pub use run::{Ended, Flow, Options, Verified, verify};
 pub use state::State;
+pub use wounds::lost_records;

@@ -1,6 +1,6 @@
 //! How the report of `salvage` looks to people.
 
-use crate::report::salvage::SalvageReport;
+use crate::report::{Finding, Loss, Severity, salvage::SalvageReport};
 
 use super::page::{Page, Render, or_dash};
 
@@ -59,7 +59,11 @@ impl SalvageReport {
     fn lost(&self, page: &mut Page) {
         page.gap();
         if self.complete() {
-            page.line("lost: nothing");
+            let may_cost = |finding: &Finding| finding.severity == Severity::Error && finding.loss != Loss::None;
+            page.line(match self.findings.iter().any(may_cost) {
+                true => "lost: nothing that can be named; the errors below may have cost something",
+                false => "lost: nothing",
+            });
             return;
         }
         let lost = &self.lost;

@@ -18,9 +18,13 @@ mod residue;
 pub(super) mod rows;
 pub(super) mod schema;
 
-use crate::inspect::{SegmentRef, Tree, evidence};
+use crate::{
+    format::manifest::Manifest,
+    inspect::{SegmentRef, Tree, View, evidence, segments_of},
+    report::Finding,
+};
 
-use super::context::Context;
+use super::context::{Context, Level};
 
 /// Those of one segment.
 pub(super) fn of_segment(context: &Context<'_>, tree: &Tree, segment: SegmentRef<'_>) {
@@ -34,6 +38,15 @@ pub(super) fn of_segment(context: &Context<'_>, tree: &Tree, segment: SegmentRef
         residue::check(context, tree, segment);
     }
     context.findings.extend(behind);
+}
+
+/// What files beside the log tell of records that are not in it any more.
+pub fn lost_records(view: &View, tree: &Tree, manifest: &Manifest) -> Vec<Finding> {
+    let context = Context::new(view, manifest, Level::Structures);
+    if evidence::behind::findings(view, tree, manifest).is_empty() {
+        segments_of(manifest).into_iter().for_each(|segment| residue::check(&context, tree, segment));
+    }
+    context.findings.list()
 }
 
 /// Segments of no version, and what only they hold.
