@@ -165,7 +165,7 @@ pub fn unpublished_log(view: &View, path: &Path) -> Option<Finding> {
     let count = keys.len() as u64;
     let detail = format!(
         "no open replays this log and its block was never published: {count} document(s) may have their last version here alone: {named}; \
-         `zvecctl salvage` reads them"
+         zvecctl salvage reads them"
     );
     Some(Finding::warning("wal.unpublished", detail).at(path).loses(Loss::Possible, Some(count)))
 }
