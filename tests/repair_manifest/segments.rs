@@ -116,3 +116,27 @@ fn copies_of_a_segment_with_a_log_are_set_aside_and_nothing_is_lost() {
         assert_eq!((lost, doubts.is_empty()), (0, with_manifest), "{doubts:?}");
     }
 }
+
+/// zvec searches such an index, and its `optimize` fails for ever.
+#[test]
+fn an_open_full_text_index_of_a_closed_segment_is_told_and_built_sealed() {
+    let fixture = Fixture::good("0.5.1_fts_flushed");
+    let path = fixture.path();
+    let docs = documents(&path);
+    tamper(&path, |manifest| {
+        let mut old = manifest.writing_segment_meta.take().unwrap();
+        let mut block = old.writing_forward_block.take().unwrap();
+        block.block_id = 0;
+        manifest.persisted_segment_metas.push(old);
+        manifest.writing_segment_meta = Some(zvecctl::format::manifest::proto::SegmentMeta {
+            segment_id: 1,
+            writing_forward_block: Some(block),
+            ..Default::default()
+        });
+        manifest.next_segment_id = 2;
+    });
+    let (report, after) = mend_and_undo("open index", &path);
+    let found: Vec<&str> = report.findings.iter().map(|finding| finding.code.as_str()).collect();
+    assert!(found.contains(&"fts.open-persisted"), "{found:?}");
+    assert!(after == docs);
+}
