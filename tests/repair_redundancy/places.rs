@@ -53,7 +53,8 @@ fn files_of_blocks_that_stand_in_each_others_place_are_exchanged_by_their_rows()
         ("0.8.0_many_flushes", &["0/dense.index.2.proxima", "0/dense.index.6.proxima"], 0),
         ("0.8.0_many_flushes", &["0/dense.qindex.3.proxima", "0/dense.qindex.7.proxima"], 0),
         ("0.8.0_many_flushes", &["0/dense.index.2.proxima", "0/dense.index.6.proxima", "0/dense.index.10.proxima"], 0),
-        // Of two columns as well: that is said.
+        // Of two columns as well, and full vectors for codes: that is said.
+        ("0.8.0_columns_added_quantised", &["0/plain.index.7.proxima", "0/dense.qindex.14.proxima"], 4),
         ("0.8.0_many_flushes", &["0/sparse.index.4.proxima", "0/dense.index.6.proxima"], 4),
     ] {
         let fixture = Fixture::good(name);

@@ -9,11 +9,15 @@ use crate::{
     format::{
         Source,
         manifest::proto::{BlockMeta, BlockType, FieldSchema, index_params::Params},
-        proxima::{IndexKind, VectorFile},
+        proxima::{Codec, DataType, IndexKind, VectorFile},
+        schema_file::{Quantize, VectorField, VectorType},
     },
     inspect::{
         View,
-        evidence::column::{differences, exchanged},
+        evidence::{
+            self,
+            column::{differences, exchanged},
+        },
         segments_of,
     },
     report::repair::{Action, DoneAction},
@@ -75,7 +79,7 @@ pub(super) fn blocks_of_files(
     job: &Job,
     action: &Action,
 ) -> Result<Option<DoneAction>, EngineError> {
-    let strays = strays(bench, &bench.view(), kind_of(job.quantised));
+    let strays = strays(bench, &bench.view())?;
     let own =
         strays.iter().position(|stray| stray.segment == job.segment && stray.block.block_id == job.block.block_id);
     let Some(round) = own.and_then(|own| round(&strays, own)) else { return Ok(None) };
@@ -87,7 +91,7 @@ pub(super) fn blocks_of_files(
         .map(|(place, file)| format!("{} belongs to {}", file.path.display(), place.path.display()))
         .collect();
     let detail = format!(
-        "files stood in each other's place, by their numbers of rows, and have been exchanged: {}",
+        "files stood in each other's place, by their numbers of rows and what they hold, and have been exchanged: {}",
         moved.join(", ")
     );
     let mut report = done(action, detail);
@@ -108,30 +112,65 @@ struct Stray {
     block: BlockMeta,
     path: PathBuf,
     field: FieldSchema,
+    /// Whether its file is to hold codes; `None` if it may hold either.
+    codes: Option<bool>,
     file: File,
 }
 
 impl Stray {
     fn could_hold(&self, other: &Stray) -> bool {
-        other.file.rows() == u64::from(self.block.doc_count) && fits(&other.file, &self.field)
+        other.file.rows() == u64::from(self.block.doc_count) && self.could_be(&other.file)
+    }
+
+    fn could_be(&self, file: &File) -> bool {
+        fits(file, &self.field) && self.codes.is_none_or(|codes| holds_codes(file) == Some(codes))
     }
 }
 
-fn strays(bench: &Bench, view: &View, kind: BlockType) -> Vec<Stray> {
+/// Whether a file holds what a quantiser made of vectors; `None` if that is not known.
+fn holds_codes(file: &File) -> Option<bool> {
+    if file.has_codes_only() {
+        return Some(true);
+    }
+    match file.encoding.as_ref().ok()?.codec {
+        Codec::Plain(DataType::Fp32 | DataType::Int8) | Codec::Byte => Some(false),
+        // Halves are either.
+        Codec::Plain(_) | Codec::Half => None,
+        _ => Some(true),
+    }
+}
+
+/// Whether a file of a column is to hold codes. Halves are the codes of some columns, and RaBitQ has none before `optimize`.
+fn wants_codes(field: &VectorField, quantised: bool) -> Option<bool> {
+    match evidence::vector::base(&field.index).1 {
+        Quantize::Fp16 | Quantize::Rabitq => None,
+        _ if !matches!(field.data_type, VectorType::VectorFp32) => None,
+        _ => Some(quantised),
+    }
+}
+
+fn strays(bench: &Bench, view: &View) -> Result<Vec<Stray>, EngineError> {
+    let schema = bench.schema()?;
     let fields = || bench.manifest.schema.iter().flat_map(|schema| &schema.fields);
     let mut strays = Vec::new();
     for segment in segments_of(&bench.manifest) {
-        for block in segment.meta.persisted_blocks.iter().filter(|block| block.block_type == kind as i32) {
+        for block in &segment.meta.persisted_blocks {
+            let quantised = block.block_type == BlockType::VectorIndexQuantize as i32;
+            if !quantised && block.block_type != BlockType::VectorIndex as i32 {
+                continue;
+            }
             let Some(path) = segment.block_path(block) else { continue };
             let Some(field) = fields().find(|field| block.columns.first() == Some(&field.name)) else { continue };
             let Some(file) = open(view, &path) else { continue };
-            if !file.states_rows(block.doc_count.into()) || !fits(&file, field) {
-                let (segment, block, field) = (segment.id(), block.clone(), field.clone());
-                strays.push(Stray { segment, block, path, field, file });
+            let vector = schema.position(&field.name).and_then(|at| schema.fields().get(at)?.vector());
+            let codes = vector.and_then(|vector| wants_codes(vector, quantised));
+            let stray = Stray { segment: segment.id(), block: block.clone(), path, field: field.clone(), codes, file };
+            if !stray.file.states_rows(block.doc_count.into()) || !stray.could_be(&stray.file) {
+                strays.push(stray);
             }
         }
     }
-    strays
+    Ok(strays)
 }
 
 /// From a block to the one that its file's place has been taken by, and so on until all are in their place: each with the only file that fits it, and that fits nothing else.

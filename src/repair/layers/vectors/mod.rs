@@ -79,7 +79,7 @@ pub fn rebuild(bench: &mut Bench, action: &Action) -> Result<DoneAction, EngineE
     if differs && let Some(exchanged) = exchange::exchange(bench, &job, action)? {
         return Ok(exchanged);
     }
-    if (differs || has("vector-count"))
+    if (differs || has("vector-count") || has("other-file"))
         && let Some(exchanged) = exchange::blocks_of_files(bench, &job, action)?
     {
         return Ok(exchanged);
