@@ -108,7 +108,7 @@ pub fn undo(fs: &Arc<dyn VfsMut>, root: &Path, folder: &Path) -> Result<UndoRepo
     let missing = missing(fs.as_ref(), root, folder, left);
     if missing.count > 0 {
         let message = format!(
-            "{} files that the repair kept are not in {} any more: {missing}; nothing was changed",
+            "{} file(s) that the repair kept are not in {} any more: {missing}; nothing was changed",
             missing.count,
             folder.display()
         );
