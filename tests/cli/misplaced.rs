@@ -47,6 +47,12 @@ fn files_in_each_others_place_are_read_as_if_they_stood_in_their_own() {
         let (run, documents) = salvage(&fixture);
         run.exits(exit);
         assert_eq!(documents, before, "{name} {one} {other}");
+        let out = fixture.outside().join("shown.jsonl");
+        let path = fixture.path();
+        let words = ["salvage", "--to", "jsonl", "--out", out.to_str().unwrap(), path.to_str().unwrap()];
+        let shown = crate::support::program::run(words).exits(exit).stdout;
+        // An error that may have cost something contradicts it.
+        assert_eq!(shown.lines().any(|line| line == "lost: nothing"), exit == 3, "{shown}");
         let id = before.keys().next().unwrap();
         let got = json_on("docs get", &fixture.path(), &[id]).exits(exit).envelope();
         assert_eq!(got["data"]["documents"][0]["document"], before[id], "{name} {one} {other}");
@@ -60,6 +66,7 @@ fn what_a_file_of_another_column_holds_is_not_given() {
         ("0.8.0_compacted", "2/dense.index.2", "2/sparse.index.4", "sparse", "index-meta.schema-differs"),
         ("0.8.0_compacted", "2/sparse.index.4", "2/dense.index.2", "dense", "index-meta.schema-differs"),
         ("0.8.0_compacted", "2/dense.qindex.3", "2/dense.index.2", "dense", "segment.codes-only"),
+        ("0.8.0_sparse_flat_flushed", "0/fp32_qfp16.qindex.4", "0/fp32.index.1", "fp32", "index-meta.schema-differs"),
     ] {
         let fixture = Fixture::good(name);
         let before = lines(&on("export", &fixture.path()).stdout);
@@ -104,6 +111,9 @@ fn a_schema_that_all_files_contradict_is_told_and_the_vectors_are_given() {
         let at = dimension(&bytes, "dense");
         bytes[at] ^= 0x20;
         fs::write(&manifest, bytes).unwrap();
+        let (run, documents) = salvage(&fixture);
+        run.exits(3);
+        assert_eq!(documents, before, "{name}");
         let run = on("export", &fixture.path()).exits(3);
         assert_eq!(run.stderr.matches("index-meta.schema-differs").count(), 1, "{name}: {}", run.stderr);
         assert_eq!(lines(&run.stdout), before, "{name}");

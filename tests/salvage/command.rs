@@ -81,3 +81,28 @@ fn deleted_documents_come_only_when_asked_for() {
     let (all, deleted) = count(&["--include-deleted"], "all");
     assert!(deleted > 0 && all == 78 + deleted, "{all} {deleted}");
 }
+
+/// What can be read of a damaged id map was passed over: nobody was told which documents were in a segment that is gone.
+#[test]
+fn a_damaged_id_map_names_what_is_lost_all_the_same() {
+    let fixture = Fixture::good("0.8.0_small_segments");
+    let lines = fixture.outside().join("more.jsonl");
+    // A table of the id map whose keys span those of the others.
+    let vectors = r#""vectors":{"dense":[1,0,0,0]}"#;
+    let ids = ["doc_00000a", "doc_00999"];
+    let documents: Vec<String> =
+        ids.iter().map(|id| format!(r#"{{"id":"{id}","fields":{{"year":1}},{vectors}}}"#)).collect();
+    fs::write(&lines, documents.join("\n")).unwrap();
+    json_on("ingest", &fixture.path(), &[lines.to_str().unwrap()]).exits(0);
+    let tables = fs::read_dir(fixture.join("idmap.0")).unwrap().map(|entry| entry.unwrap().path());
+    let newest = tables.filter(|path| path.extension().is_some_and(|end| end == "sst")).max().unwrap();
+    let mut bytes = fs::read(&newest).unwrap();
+    bytes[20] ^= 0xa5;
+    fs::write(&newest, bytes).unwrap();
+    fs::remove_dir_all(fixture.join("0")).unwrap();
+    let out = fixture.outside().join("saved.jsonl");
+    let run = json_on("salvage", &fixture.path(), &["--to", "jsonl", "--out", out.to_str().unwrap()]).exits(4);
+    let lost = &run.envelope()["data"]["lost"];
+    assert_eq!(lost["documents"], 39, "{lost}");
+    assert_eq!(lost["ids"][0], "doc_00001");
+}

@@ -24,7 +24,7 @@ use super::{
         FileSource, Findings, View,
         evidence::{
             self,
-            column::{differences, holds_codes},
+            column::{differences, holds_codes, kept_otherwise},
             vector,
         },
         view::segments_of,
@@ -52,6 +52,16 @@ impl Fields {
     }
 }
 
+impl Fields {
+    /// Whether files of a vector field contradict the schema, and it is they that are wrong.
+    pub fn blames_files(&self, view: &View, manifest: &Manifest, name: &str) -> bool {
+        let Some(field) = self.vectors.iter().find(|field| field.name == name) else { return false };
+        let mut files = files(view, manifest, name);
+        files.any(|(.., file)| !differences(&file, &field.declared).is_empty())
+            && told(view, manifest, field, &self.vectors).is_none()
+    }
+}
+
 /// The files of the full vectors of a column that can be opened, with their segments.
 fn files<'a>(
     view: &'a View,
@@ -73,7 +83,11 @@ fn files<'a>(
 
 /// A field as its files have it, if it is the schema that is wrong, and what is said of that.
 fn told(view: &View, manifest: &Manifest, field: &Field, all: &[Field]) -> Option<(FieldSchema, Finding)> {
-    let contradicts = |file: &File| !differences(file, &field.declared).is_empty();
+    let all_of = |file: &File| {
+        let found = differences(file, &field.declared).into_iter();
+        found.chain(kept_otherwise(file, &field.declared)).map(|found| found.text).collect::<Vec<_>>()
+    };
+    let contradicts = |file: &File| !all_of(file).is_empty();
     // In the ordinary case no more than one file is opened.
     let (segment, path, first) = files(view, manifest, &field.name).next().filter(|(.., first)| contradicts(first))?;
     let shape = |file: &File| {
@@ -86,7 +100,11 @@ fn told(view: &View, manifest: &Manifest, field: &Field, all: &[Field]) -> Optio
         return None;
     }
     let others = all.iter().filter(|other| other.name != field.name);
-    if has_shape(field) && others.into_iter().any(|other| differences(&first, &other.declared).is_empty()) {
+    let could_be = |other: &Field| {
+        let kept = holds_codes(&first, &other.declared) || kept_otherwise(&first, &other.declared).is_none();
+        kept && differences(&first, &other.declared).is_empty()
+    };
+    if has_shape(field) && others.into_iter().any(could_be) {
         return None;
     }
     let known = evidence::vector_file(view, &path)?;
@@ -94,11 +112,11 @@ fn told(view: &View, manifest: &Manifest, field: &Field, all: &[Field]) -> Optio
     let declared = FieldSchema {
         data_type: of_files.data_type.to_proto() as i32,
         dimension: of_files.dimension,
-        // Nothing that is read depends on it.
+        // How it is searched does not matter to who reads it, and how it is kept stands in the file.
         index_params: None,
         ..field.declared.clone()
     };
-    let found: Vec<String> = differences(&first, &field.declared).into_iter().map(|found| found.text).collect();
+    let found = all_of(&first);
     let offset = first.container.segment("IndexMeta").map_or(0, |segment| segment.offset);
     let detail = format!(
         "{}; zvec refuses to open it; every file of field {} contradicts the schema, and is read as it is",

@@ -24,7 +24,7 @@ use crate::{
 use super::{
     super::{
         FileSource, Findings, SegmentRef, View,
-        evidence::column::{differences, exchanged, holds_codes},
+        evidence::column::{differences, exchanged, holds_codes, kept_otherwise},
         findings::losing,
     },
     Cell, Field,
@@ -212,7 +212,10 @@ impl<'a> VectorColumn<'a> {
             self.findings.add(Finding::error(code, detail).at(path).loses(loss, Some(block.rows)));
             return moved;
         }
-        let found = differences(&file, &self.field.declared);
+        let mut found = differences(&file, &self.field.declared);
+        if full && found.is_empty() {
+            found.extend(kept_otherwise(&file, &self.field.declared));
+        }
         let is_own = found.iter().all(|difference| difference.of_metric);
         let moved = if is_own || !full { None } else { self.moved(&file, block) };
         let offset = file.container.segment("IndexMeta").map_or(0, |segment| segment.offset);

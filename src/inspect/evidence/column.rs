@@ -89,6 +89,20 @@ pub fn holds_codes<S: Source>(file: &VectorFile<S>, field: &FieldSchema) -> bool
     }
 }
 
+/// That the vectors of a file in the place of the full ones are kept otherwise than as the schema says.
+pub fn kept_otherwise<S: Source>(file: &VectorFile<S>, field: &FieldSchema) -> Option<Difference> {
+    field.index_params.as_ref()?;
+    let codec = file.encoding.as_ref().ok()?.codec;
+    let own = match codec {
+        Codec::Half => Declared::VectorFp16,
+        Codec::Byte => Declared::VectorUint8,
+        _ => return None,
+    };
+    let declared = kept_as(field).and_then(|kept| Declared::try_from(kept).ok()).unwrap_or(Declared::VectorFp32);
+    let text = format!("kept as: the file says {codec:?}, the schema {}", declared.as_str_name());
+    (declared != own).then_some(Difference { of_metric: false, text })
+}
+
 /// Whether the two files of a column stand in each other's place: full vectors are no codes.
 pub fn exchanged<F: Source, Q: Source>(full: &VectorFile<F>, quantised: &VectorFile<Q>) -> bool {
     let of = |encoding: Option<&Encoding>, kind| (encoding.map(|encoding| encoding.codec), kind);
