@@ -206,3 +206,29 @@ fn what_shows_in_no_file_is_said() {
         assert!(report.done[0].doubtful.iter().any(|line| line.contains(says)), "{name}: {:#?}", report.done[0]);
     }
 }
+
+/// Without a manifest the id map tells on which side documents are missing, and so which of two equal files is the copy.
+#[test]
+fn a_copy_over_another_block_is_told_apart_without_a_manifest() {
+    for (name, from, to) in [
+        ("0.8.0_small_segments", "1/scalar.0.ipc", "0/scalar.0.ipc"),
+        ("0.8.0_small_segments", "0/scalar.0.ipc", "1/scalar.0.ipc"),
+        ("0.8.0_many_flushes", "0/scalar.5.ipc", "0/scalar.0.ipc"),
+        ("0.8.0_many_flushes", "0/scalar.9.ipc", "0/scalar.13.ipc"),
+    ] {
+        let fixture = Fixture::good(name);
+        let path = fixture.path();
+        let sound = documents(&path);
+        fs::copy(path.join(from), path.join(to)).unwrap();
+        fs::remove_file(manifest_path(&path)).unwrap();
+        let (report, after) = mend_and_undo(name, &path);
+        assert!(report.done[0].doubtful.iter().any(|line| line.starts_with(to)), "{:#?}", report.done[0]);
+        assert_eq!(after.keys().collect::<Vec<_>>(), sound.keys().collect::<Vec<_>>(), "{to}");
+        // Titles are in no index, and tags lose their order.
+        for (key, values) in &after {
+            let was = &sound[key];
+            let kept = values.iter().all(|(name, value)| name == "tags" || was.get(name) == Some(value));
+            assert!(kept, "{to}: {values:?} {was:?}");
+        }
+    }
+}

@@ -9,6 +9,7 @@
 //! | an unpublished or quarantined copy that names just the files that are there | it |
 //! | else | a manifest from the files; what these do not tell comes from `--schema`, from copies, from what a damaged one still says, or is assumed |
 
+mod copied;
 mod cover;
 mod hints;
 mod rebuild;

@@ -26,6 +26,7 @@ use crate::{
 };
 
 use super::{
+    copied,
     rows::Around,
     schema::{Evidence, Hint, merge},
     segment::{self, Built, is_vector},
@@ -46,7 +47,7 @@ pub fn rebuild(view: &View, tree: &Tree, hints: &[Hint], copies: &[Manifest]) ->
     let mut segments: Vec<Found> =
         evidence::segment_ids(tree).into_iter().map(|id| evidence::look(view, tree, id)).collect();
     let highest = segments.iter().map(|found| found.id).max();
-    let copied = leave_out_copies(view, &mut segments);
+    let left_out = leave_out_copies(view, &mut segments);
     let fallback = view.root().file_name().and_then(|name| name.to_str()).unwrap_or("collection");
     let mut files = Vec::new();
     let mut manifest = Manifest {
@@ -55,6 +56,7 @@ pub fn rebuild(view: &View, tree: &Tree, hints: &[Hint], copies: &[Manifest]) ->
         ..Manifest::default()
     };
     let around = Around::of(view, &manifest);
+    let overwritten = copied::forget(view, &mut segments, &around);
     let deleted = around.deleted.clone();
     let arounds: Vec<Around> = segments.iter().map(|found| around.beside(rows_beside(&segments, found.id))).collect();
     let evidence = Evidence::read(view, &segments, &arounds);
@@ -71,7 +73,7 @@ pub fn rebuild(view: &View, tree: &Tree, hints: &[Hint], copies: &[Manifest]) ->
         assumed.push("forward blocks in Arrow IPC files".to_owned());
         true
     });
-    assumed.extend(files.into_iter().chain(copied));
+    assumed.extend(files.into_iter().chain(left_out).chain(overwritten));
     (manifest.schema, manifest.enable_mmap) = (Some(schema.clone()), enable_mmap);
 
     let before = |id: u32| {
