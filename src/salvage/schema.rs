@@ -59,7 +59,7 @@ pub(super) fn decide(
         Some(Told { name: path, schema, manifest: manifest.clone(), whole: true, sound, why: None })
     });
     if told.is_none() {
-        told = fragments(view, tree).into_iter().find_map(|fragment| Told::of_fragment(fragment));
+        told = fragments(view, tree).into_iter().find_map(Told::of_fragment);
     }
     let (mut from, mut assumed) = ("segment directories".to_owned(), Vec::new());
     let mut part = None;
