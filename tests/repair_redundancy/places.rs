@@ -102,6 +102,21 @@ fn where_nothing_tells_which_of_two_files_is_the_copy_the_documents_of_both_are_
     assert_eq!(named.len(), 2 * changed.len(), "those of the other block, too");
 }
 
+/// Rows at the end that have no vector are not stored: both files are as they should be. Codes tell that the one is not in its place.
+#[test]
+fn a_copy_is_told_in_columns_whose_last_rows_have_no_vector() {
+    let fixture = Fixture::good("0.8.0_nullable_flat_flushed");
+    let sound = documents(&fixture.path());
+    fs::copy(fixture.join("0/l2.index.1.proxima"), fixture.join("0/quantised.index.3.proxima")).unwrap();
+    assert_eq!(
+        told(&fixture.path(), "2"),
+        ["vectors.copy@0/l2.index.1.proxima", "vectors.copy@0/quantised.index.3.proxima"]
+    );
+    let (_, named) = repaired(&fixture.path(), 4);
+    let left = documents(&fixture.path());
+    assert!(sound.iter().all(|(id, document)| left[id] == *document || named.contains(id)));
+}
+
 /// Codes tell which of the two full files is in its place.
 #[test]
 fn codes_tell_a_copy_from_the_file_that_it_was_made_of() {
