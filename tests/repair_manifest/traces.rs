@@ -4,7 +4,7 @@ use std::{collections::BTreeSet, fs};
 
 use zvecctl::report::repair::RepairReport;
 
-use crate::{Docs, documents, manifest_of, manifest_path, mend_and_undo, support::Fixture};
+use crate::{Docs, documents, manifest_of, manifest_path, mend, mend_and_undo, support::Fixture};
 
 pub fn lost(report: &RepairReport) -> BTreeSet<String> {
     report.done.iter().flat_map(|done| &done.lost).filter_map(|document| document.id.clone()).collect()
@@ -112,5 +112,22 @@ fn a_log_that_is_gone_is_told_by_the_vectors_of_its_block() {
             line.contains("since the last flush") && (with_manifest || line.contains("have 31 documents of it"))
         });
         assert!(told, "{:#?}", report.done);
+    }
+}
+
+/// A step before that of the log keeps the old manifest, so that the recovery sweeps nothing: the files of the block would tell of a missing log for ever.
+#[test]
+fn a_log_that_is_gone_is_not_missed_again() {
+    for gone in [false, true] {
+        let fixture = Fixture::good("0.8.0_wal_over_flushed_killed");
+        let path = fixture.path();
+        fs::write(path.join("del.0"), b"").unwrap();
+        match gone {
+            false => fs::write(path.join("0/5.wal"), b"").unwrap(),
+            true => fs::remove_file(path.join("0/5.wal")).unwrap(),
+        }
+        let report = mend(&path);
+        assert!(report.clean, "{gone}: {:#?}", report.after);
+        assert!(!path.join("0/scalar.5.ipc").exists(), "{gone}");
     }
 }

@@ -4,10 +4,15 @@ use std::time::Duration;
 
 use crate::{
     engine::{Collection, EngineError, GivenUp, OpenOptions, Opening},
+    inspect::{
+        Tree, View, files,
+        names::{NameKind, classify, segment_dir},
+    },
     report::{
         Firsts,
         repair::{Action, DoneAction, LostDocument},
     },
+    vfs::FileType,
 };
 
 use super::{super::bench::Bench, NAMED, done, doubt, lose};
@@ -35,7 +40,12 @@ pub fn replay(bench: &Bench, action: &Action) -> Result<(DoneAction, Option<Stri
     // The flush publishes a manifest.
     bench.list().sync()?;
     let flushed = collection.flush()?;
+    drop(collection);
+    let found = |codes: &[&str]| action.findings.iter().any(|code| codes.contains(&code.as_str()));
     let replay = &recovery.replay;
+    if found(&HEADLESS) && replay.records == 0 {
+        unfinished(bench)?;
+    }
     let mut report = done(
         action,
         format!(
@@ -62,7 +72,6 @@ pub fn replay(bench: &Bench, action: &Action) -> Result<(DoneAction, Option<Stri
     if more > 0 {
         report.doubtful.push(format!("{more} more documents of which records were given up"));
     }
-    let found = |codes: &[&str]| action.findings.iter().any(|code| codes.contains(&code.as_str()));
     // The vector files of the open block tell how many documents the log has lost.
     let unnamed = action.documents.filter(|_| found(&["wal.behind"])).map_or(0, |missing| missing.saturating_sub(lost));
     if found(&HEADLESS) || unnamed > 0 {
@@ -74,4 +83,24 @@ pub fn replay(bench: &Bench, action: &Action) -> Result<(DoneAction, Option<Stri
         ));
     }
     Ok((report, flushed.manifest))
+}
+
+/// Sets aside the files of the open block, which the log was the whole of: what is left of them would say for ever that the log is gone.
+fn unfinished(bench: &Bench) -> Result<(), EngineError> {
+    let view = View::open(bench.fs().clone(), bench.root())?;
+    let Some(manifest) = view.used().and_then(|file| file.manifest.as_ref()) else { return Ok(()) };
+    let Some(writing) = &manifest.writing_segment_meta else { return Ok(()) };
+    let Some(block) = &writing.writing_forward_block else { return Ok(()) };
+    let named = files::named_by(manifest);
+    let tree = Tree::walk(view.vfs().as_ref(), view.root());
+    for entry in tree.below(&segment_dir(writing.segment_id)).filter(|entry| entry.file_type == FileType::File) {
+        let of_block =
+            matches!(classify(&entry.path).0, NameKind::Forward | NameKind::Vector | NameKind::QuantizedVector);
+        let id = entry.path.file_stem().and_then(|stem| stem.to_str()?.rsplit('.').next()?.parse::<u32>().ok());
+        let is_newer = id.is_some_and(|id| id >= block.block_id);
+        if of_block && is_newer && named.iter().all(|named| named.path != entry.path) {
+            bench.remove(&entry.path)?;
+        }
+    }
+    Ok(())
 }
