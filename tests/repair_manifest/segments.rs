@@ -140,3 +140,21 @@ fn an_open_full_text_index_of_a_closed_segment_is_told_and_built_sealed() {
     assert!(found.contains(&"fts.open-persisted"), "{found:?}");
     assert!(after == docs);
 }
+
+/// Neither a manifest nor an id map names the documents of a segment that is gone: only the numbers show that there were any.
+#[test]
+fn ids_that_no_file_has_are_told() {
+    for whole in [false, true] {
+        let fixture = Fixture::good("0.8.0_small_segments");
+        let path = fixture.path();
+        if !whole {
+            fs::remove_dir_all(path.join("1")).unwrap();
+        }
+        fs::remove_dir_all(path.join("idmap.0")).unwrap();
+        fs::remove_file(crate::manifest_path(&path)).unwrap();
+        let report = crate::mend(&path);
+        assert!(report.clean, "{:#?}", report.after);
+        let mut doubts = report.done.iter().flat_map(|done| &done.doubtful);
+        assert_eq!(doubts.any(|line| line.starts_with("39 document id(s) below ")), !whole, "{:#?}", report.done);
+    }
+}

@@ -104,6 +104,7 @@ pub fn rebuild(view: &View, tree: &Tree, hints: &[Hint], copies: &[Manifest]) ->
             manifest.persisted_segment_metas.push(meta);
         }
     }
+    assumed.extend(unaccounted(view, &manifest, &rows, &deleted));
     let log = segments.iter().find(|found| writing == Some(found.id)).and_then(Found::log);
     let next = next_id(view, &manifest, &rows, &deleted, log.is_some());
     let mut makes = None;
@@ -127,6 +128,20 @@ pub fn rebuild(view: &View, tree: &Tree, hints: &[Hint], copies: &[Manifest]) ->
     manifest.next_segment_id = highest.max(Some(writing_meta.segment_id)).map_or(1, |id| id.saturating_add(1));
     manifest.writing_segment_meta = Some(writing_meta);
     Some(Rebuilt { manifest, assumed, makes })
+}
+
+/// Ids between those of the rows that nothing knows. A sound id map would name their documents; without one they may have been deleted, and merged away.
+fn unaccounted(view: &View, manifest: &Manifest, rows: &RoaringTreemap, deleted: &RoaringTreemap) -> Option<String> {
+    let map = IdMap::load(view, manifest);
+    let end = rows.max().filter(|_| !map.findings.is_empty())?;
+    // Counted, not listed: a damaged id may be any number.
+    let unknown = end.saturating_sub((rows | deleted).range_cardinality(..end));
+    (unknown > 0).then(|| {
+        format!(
+            "{unknown} document id(s) below {end} are in no file: their documents were deleted and merged away, or a segment is gone; there is no id map \
+             that could tell"
+        )
+    })
 }
 
 /// That a log is gone: there are vectors of a block that was never flushed.
