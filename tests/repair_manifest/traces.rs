@@ -131,3 +131,17 @@ fn a_log_that_is_gone_is_not_missed_again() {
         assert!(!path.join("0/scalar.5.ipc").exists(), "{gone}");
     }
 }
+
+/// Numbered 5, 4, 7 in the order of their documents: the one that is gone got ids of the one with the number before its own.
+#[test]
+fn neighbours_are_those_by_documents_and_not_by_number() {
+    let fixture = Fixture::good("0.8.0_segments_by_documents");
+    let (path, docs) = (fixture.path(), documents(&fixture.path()));
+    fs::remove_file(path.join("7/scalar.0.ipc")).unwrap();
+    fs::remove_file(manifest_path(&path)).unwrap();
+    let report = mend(&path);
+    assert!(report.clean, "{:#?}", report.after);
+    let after = documents(&path);
+    let missing: BTreeSet<String> = docs.keys().filter(|key| !after.contains_key(*key)).cloned().collect();
+    assert!(missing.len() <= 10 && missing == lost(&report), "{missing:?}");
+}

@@ -10,7 +10,7 @@ use crate::{
         manifest::{
             Manifest,
             proto::{BlockMeta, BlockType, CollectionSchema, SegmentMeta},
-            row_count,
+            row_count, sort_segments,
         },
         proxima::IndexKind,
         rocks::Db,
@@ -127,6 +127,8 @@ pub fn rebuild(view: &View, tree: &Tree, hints: &[Hint], copies: &[Manifest]) ->
     }
     manifest.next_segment_id = highest.max(Some(writing_meta.segment_id)).map_or(1, |id| id.saturating_add(1));
     manifest.writing_segment_meta = Some(writing_meta);
+    // The rows of a block that is gone get the ids between those of its neighbours.
+    sort_segments(&mut manifest);
     Some(Rebuilt { manifest, assumed, makes })
 }
 
